@@ -1,0 +1,101 @@
+"""The fingerprint of a run: machine, versions, code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+import modelbench
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "torchinfo", "numpy", "hydra-core", "mlflow")
+
+
+def host() -> dict[str, Any]:
+    """Describe what the job process can see; imports no torch."""
+    return {
+        "hostname": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpu": cpu_model(),
+        "cpu_cores": psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
+        "cpu_threads": psutil.cpu_count() or 1,
+        "ram_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "modelbench": modelbench.__version__,
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        **git(),
+    }
+
+
+def accelerator(device: torch.device) -> dict[str, Any]:
+    """Describe what only torch knows: its threads, and the GPU with its driver."""
+    import torch
+
+    found: dict[str, Any] = {
+        "torch_threads": torch.get_num_threads(),
+        "torch_interop_threads": torch.get_num_interop_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found |= {
+            "gpu": properties.name,
+            "gpu_memory_gib": round(properties.total_memory / 2**30, 1),
+            "gpu_capability": f"{properties.major}.{properties.minor}",
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": _driver(),
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+    return found
+
+
+def cpu_model() -> str:
+    """Name the processor as its maker does."""
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in {"model name", "Model"}:
+                return value.strip()
+    if sys.platform == "darwin":
+        return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    return os.environ.get("PROCESSOR_IDENTIFIER") or platform.processor() or platform.machine()
+
+
+def git() -> dict[str, Any]:
+    """Give the commit of the current folder's repository and whether it has changes."""
+    commit = _output("git", "rev-parse", "HEAD")
+    if not commit:
+        return {"git_commit": None, "git_dirty": None}
+    return {"git_commit": commit, "git_dirty": bool(_output("git", "status", "--porcelain"))}
+
+
+def _driver() -> str | None:
+    return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _output(*command: str) -> str:
+    """Give what a command prints; nothing where it fails or is not installed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,108 @@
+"""Multiply-accumulates of a forward pass, counted operation by operation."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+aten = torch.ops.aten
+
+# By convention these cost no MACs: they move, choose, normalise or add up what others computed.
+# Pointwise operations and reductions are known by their tags, views by their schema.
+FREE = {
+    aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d, aten._local_scalar_dense,
+    aten._log_softmax, aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_view,
+    aten.adaptive_max_pool2d, aten.arange, aten.argmax, aten.argmin, aten.avg_pool1d,
+    aten.avg_pool2d, aten.avg_pool3d, aten.bernoulli, aten.cat, aten.clone, aten.constant_pad_nd,
+    aten.copy, aten.copy_, aten.cumsum, aten.embedding, aten.empty, aten.empty_like,
+    aten.empty_strided, aten.fill, aten.fill_, aten.flip, aten.full, aten.full_like, aten.gather,
+    aten.index, aten.index_put, aten.index_put_, aten.index_select, aten.lift_fresh,
+    aten.masked_fill, aten.masked_fill_, aten.max_pool2d_with_indices, aten.max_pool3d_with_indices,
+    aten.native_batch_norm, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
+    aten.native_dropout, aten.native_group_norm, aten.native_layer_norm, aten.new_empty,
+    aten.new_full, aten.new_ones, aten.new_zeros, aten.nonzero, aten.normal_, aten.ones,
+    aten.ones_like, aten.pixel_shuffle, aten.rand, aten.rand_like, aten.randint, aten.randn,
+    aten.randn_like, aten.reflection_pad2d, aten.repeat, aten.resize_, aten.roll,
+    aten.scalar_tensor, aten.scatter, aten.scatter_, aten.sort, aten.stack, aten.topk, aten.tril,
+    aten.triu, aten.upsample_bicubic2d, aten.upsample_bilinear2d, aten.upsample_nearest1d,
+    aten.upsample_nearest2d, aten.zero_, aten.zeros, aten.zeros_like,
+}  # fmt: skip
+
+
+def _cpu_attention(
+    query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any
+) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+# torch's own table lacks the CPU's fused attention, and would count it as nothing.
+EXTRA: Mapping[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
+}
+
+
+@dataclass(frozen=True)
+class Macs:
+    """What a call cost."""
+
+    total: int
+    by_module: Mapping[str, int]
+    """Module path -> MACs of it and all below it; the root is ''."""
+    uncounted: Mapping[str, int]
+    """Operations without a formula that may multiply and accumulate -> how often they ran."""
+
+
+class _Uncounted(TorchDispatchMode):
+    """Notes operations that neither have a formula nor are known to be free."""
+
+    def __init__(self, known: set[Any]) -> None:
+        super().__init__()
+        self._known = known
+        self.calls: dict[str, int] = defaultdict(int)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        packet = func.overloadpacket
+        if not (packet in self._known or packet in FREE or _is_free(func)):
+            self.calls[str(packet)] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
+    """Count the MACs of `call`, which runs `model`; 1 MAC is 2 FLOPs.
+
+    The formulas are those of `torch.utils.flop_counter` with the CPU's fused attention added.
+    Biases, normalisations and pointwise operations are not MACs.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=dict(EXTRA))
+    uncounted = _Uncounted(set(counter.flop_registry))
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # one opaque operation for a whole layer
+    try:
+        # The counter takes operations apart first, so the other mode sees what really ran.
+        with uncounted, counter, torch.no_grad():
+            call()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+    root = type(model).__name__
+    by_module = {
+        "" if path == root else path.removeprefix(f"{root}."): sum(flops.values()) // 2
+        for path, flops in counter.get_flop_counts().items()
+        if path != "Global"
+    }
+    return Macs(counter.get_total_flops() // 2, by_module, dict(uncounted.calls))
+
+
+def _is_free(func: Any) -> bool:
+    tags = {torch.Tag.pointwise, torch.Tag.inplace_view}
+    if hasattr(torch.Tag, "reduction"):  # since torch 2.11
+        tags.add(torch.Tag.reduction)
+    return bool(tags & set(func.tags)) or func.is_view or func.namespace == "prim"

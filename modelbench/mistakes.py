@@ -1,0 +1,231 @@
+"""Every mistake in a composed configuration, each in one line, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from modelbench import config as schema
+from modelbench import locate
+
+WANTED = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+}
+
+
+def mistakes(config: DictConfig, folders: Sequence[Path]) -> list[str]:
+    """Hold a composed configuration against its types, and its sizes against its model.
+
+    `folders` are those with configurations, ours and the user's.
+    """
+    try:
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        return [f"{error.full_key or 'configuration'}: {_first_line(error)}"]
+    settings = {key: value for key, value in plain.items() if key not in schema.SECTIONS}
+    found = list(_section("", schema.Settings, settings))
+    found += _section("device.", schema.Device, plain["device"])
+    found += _section("precision.", schema.Precision, plain["precision"])
+    found += _targeted("tracker.", plain["tracker"])
+    for name, entry in plain["test"].items():
+        found += _stage(name, entry, folders)
+    if not schema.stages(plain):
+        found.append("test: no stage is chosen")
+    model = plain["model"]
+    own = _own_keys(config)
+    found += _section("model.", schema.Model, {k: v for k, v in model.items() if k not in own})
+    if not found:
+        found += _axes(plain)
+    found += _inputs(model.get("inputs"))
+    found += _targets("model", model)
+    found += _picture(plain["image"])
+    return found
+
+
+def changed_types(path: str, before: Any, after: Any) -> Iterator[str]:
+    """Name what a command line gave another type than its YAML has, at any depth."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in before.keys() & after.keys():
+            yield from changed_types(f"{path}.{key}", before[key], after[key])
+    elif before is not None and after is not None and not _same_kind(before, after):
+        wanted = f"{WANTED.get(type(before), type(before).__name__)} such as {before}"
+        yield f"{path}={after}: found {_found(after)}, expected {wanted}"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """End a message about an unknown word: what is meant, most likely, and what there is."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(str(word), names, n=1)
+    return (f"; did you mean {close[0]}?" if close else "") + f" There is {', '.join(names)}"
+
+
+def _section(path: str, kind: type, values: Mapping[Any, Any]) -> Iterator[str]:
+    """Hold one section against its dataclass."""
+    node = OmegaConf.structured(kind)
+    OmegaConf.set_readonly(node, False)
+    hints = typing.get_type_hints(kind)
+    clean = True
+    for key, value in values.items():
+        if key not in hints:
+            yield f"{path}{key}: unknown key{suggest(key, hints)}"
+            continue
+        try:
+            node = OmegaConf.merge(node, {key: value})
+        except (ValidationError, OmegaConfBaseException):
+            clean = False
+            wanted = _wanted(hints[key])
+            yield f"{path}{key}={value}: found {_found(value)}, expected {wanted}"
+    for key in sorted(OmegaConf.missing_keys(node)):
+        if key not in values:
+            clean = False
+            yield f"{path}{key}: missing; expected {_wanted(hints[key])}"
+    if clean:
+        try:
+            OmegaConf.to_object(node)  # runs the checks in __post_init__
+        except (ValueError, OmegaConfBaseException) as error:
+            yield _first_line(error)
+
+
+def _targeted(path: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Hold a section against the dataclass that its own `_target_` names."""
+    target = values.get("_target_")
+    if target is None:
+        return
+    trouble = locate.trouble(str(target))
+    if trouble:
+        yield f"{path}_target_={target}: {trouble}"
+        return
+    module, _, name = target.rpartition(".")
+    kind = getattr(importlib.import_module(module), name, None)
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        yield f"{path}_target_={target}: expected a dataclass whose fields are the keys"
+        return
+    rest = {key: value for key, value in values.items() if key != "_target_"}
+    yield from _section(path, kind, rest)
+
+
+def _stage(name: str, entry: Any, folders: Sequence[Path]) -> Iterator[str]:
+    path = f"test.{name}."
+    if not isinstance(entry, Mapping):
+        yield f"test.{name}={entry}: found {_found(entry)}, expected the settings of a stage"
+        return
+    if "_target_" not in entry:  # settings of a stage that is not chosen: its own YAML says more
+        for folder in folders:
+            file = folder / "test" / f"{name}.yaml"
+            if file.is_file():
+                entry = {**OmegaConf.load(file)[name], **entry}
+                break
+        else:
+            stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
+            yield f"test.{name}: unknown stage{suggest(name, stages - {'all'})}"
+            return
+    yield from _targeted(path, entry)
+
+
+def _own_keys(config: DictConfig) -> set[str]:
+    """Give the keys of the model's YAML that are no schema's, but that the YAML refers to."""
+    raw = str(OmegaConf.to_container(config.model, resolve=False))
+    used = set(re.findall(r"\$\{\.*(?:model\.)?(\w+)", raw))
+    return used - set(typing.get_type_hints(schema.Model))
+
+
+def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
+    """Hold the sizes against the axes and limits of the model."""
+    name, own = plain["model"]["name"], plain["model"]["axes"]
+    for axis in schema.AXES:
+        if plain[axis] is not None and axis not in own:
+            yield f"{axis}={plain[axis]}: model {name} has no such axis; it has {', '.join(own)}"
+    limits = plain["model"].get("limits", {})
+    for axis in limits.keys() - own.keys():
+        yield f"model.limits.{axis}: unknown axis{suggest(axis, own)}"
+    for axis, size in schema.axes(plain).items():
+        limit = schema.Limit(**limits.get(axis, {}))
+        least = max(limit.min, limit.multiple_of)
+        if size < least:
+            what = "impossible" if size < 1 else f"too small for {name}"
+            yield f"{axis}={size}: {what}; the least that works is {least}"
+        elif limit.max is not None and size > limit.max:
+            yield f"{axis}={size}: too large for {name}; the greatest that works is {limit.max}"
+        elif size % limit.multiple_of:
+            below = size - size % limit.multiple_of
+            near = f"the nearest are {below} and {below + limit.multiple_of}"
+            yield f"{axis}={size}: {name} takes multiples of {limit.multiple_of}; {near}"
+
+
+def _inputs(inputs: Any) -> Iterator[str]:
+    if not isinstance(inputs, Mapping) or not inputs:
+        yield f"model.inputs={inputs}: expected a mapping from forward arguments to their sources"
+        return
+    for key, source in inputs.items():
+        if not isinstance(source, Mapping) or "_target_" not in source:
+            yield f"model.inputs.{key}: expected a source, such as _target_: modelbench.inputs.Image"
+
+
+def _targets(path: str, node: Any) -> Iterator[str]:
+    """Look for targets that cannot be imported, at any depth."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            trouble = locate.trouble(str(node["_target_"]))
+            if trouble:
+                yield f"{path}._target_={node['_target_']}: {trouble}"
+        for key, value in node.items():
+            yield from _targets(f"{path}.{key}", value)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(f"{path}[{index}]", value)
+
+
+def _picture(path: str | None) -> Iterator[str]:
+    if path is None:
+        return
+    if not Path(path).is_file():
+        yield f"image={path}: there is no such file"
+        return
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (UnidentifiedImageError, OSError) as error:
+        yield f"image={path}: not a picture that Pillow can read ({_first_line(error)})"
+
+
+def _wanted(hint: Any) -> str:
+    """Say in words what a type hint accepts."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        return " or ".join(map(_wanted, parts)) + " or null"
+    hint = typing.get_origin(hint) or hint
+    return WANTED.get(hint, "a value" if hint is Any else getattr(hint, "__name__", str(hint)))
+
+
+def _found(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    kind = {int: "the whole number", float: "the number", str: "the text", bool: "the switch"}
+    return f"{kind[type(value)]} {value!r}" if type(value) in kind else WANTED[type(value)]
+
+
+def _same_kind(before: Any, after: Any) -> bool:
+    if isinstance(before, float) and not isinstance(after, bool):
+        return isinstance(after, int | float)
+    return type(before) is type(after)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,22 @@
+"""What the fork server imports once, so that every worker has it from the start."""
+
+import os
+
+import torch
+from hydra.utils import get_object
+from torch import nn
+
+import modelbench.serve  # noqa: F401  (brings all that stages measure with)
+from modelbench.measure.flops import count_macs
+from modelbench.worker import PRELOAD
+
+for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
+    try:
+        get_object(target)
+    except Exception:  # noqa: PERF203  (the worker imports it again, and reports it)
+        continue
+
+# The first count makes torch import what takes it a second. On the meta device nothing is
+# computed, so that no thread exists in the server when it forks.
+layer = nn.Linear(1, 1, device="meta")
+count_macs(layer, lambda: layer(torch.empty(1, 1, device="meta")))

@@ -1,0 +1,76 @@
+"""Why a stage failed, in words that a person can act on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: its status, negative for a signal, and the most memory it held."""
+
+    code: int
+    peak_bytes: int | None
+
+
+def of_exit(ended: Exit, smaller: str) -> str:
+    """Explain a worker that died without a result."""
+    if ended.code >= 0:
+        return f"the worker process ended with status {ended.code} before the stage had a result"
+    try:
+        name = f" ({signal.Signals(-ended.code).name})"
+    except ValueError:
+        name = ""
+    parts = [f"killed by signal {-ended.code}{name}"]
+    if -ended.code == getattr(signal, "SIGKILL", 9):
+        parts[0] += ": most likely out of memory"
+        advice = f"try {smaller}" if smaller else ""
+    else:
+        advice = "model_test.log shows where it was"
+    if ended.peak_bytes:
+        parts.append(f"peak so far {ended.peak_bytes / GIB:.1f} GiB")
+    return "; ".join([*parts, advice] if advice else parts)
+
+
+def of_timeout(stage: str, timeout_s: float) -> str:
+    """Explain a worker that was ended at its time limit."""
+    return (
+        f"not done after {timeout_s:g} s, and ended; model_test.log shows where it was; "
+        f"to give it longer set test.{stage}.timeout_s"
+    )
+
+
+def of_error(error: BaseException, smaller: str) -> str:
+    """Explain an exception; running out of memory names what was held and what to try."""
+    import torch
+
+    first_line = str(error).partition("\n")[0]
+    if isinstance(error, torch.OutOfMemoryError):
+        held, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
+        reason = (
+            f"CUDA out of memory: {held / GIB:.1f} GiB allocated and {reserved / GIB:.1f} GiB "
+            f"reserved of {total / GIB:.1f} GiB"
+        )
+    elif isinstance(error, MemoryError) or "can't allocate memory" in first_line:
+        reason = f"out of memory: {first_line or 'MemoryError'}"
+    elif isinstance(error, SystemExit):
+        return f"the model's code called sys.exit({error.code!r})"
+    else:
+        return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    return f"{reason}; try {smaller}" if smaller else reason
+
+
+def smaller(axes: Mapping[str, int], multiples: Mapping[str, int]) -> str:
+    """Name smaller sizes to try: `batch_size=1 or image_size=128`."""
+    tries = []
+    for axis, size in axes.items():
+        less = 1 if axis == "batch_size" else size // 2
+        less -= less % multiples.get(axis, 1)
+        if 0 < less < size:
+            tries.append(f"{axis}={less}")
+    return " or ".join(tries)

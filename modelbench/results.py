@@ -1,0 +1,134 @@
+"""What stages hand back and what is kept of it: plain data that pickles and turns into JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Status = Literal["passed", "failed", "skipped"]
+JobStatus = Literal["running", "passed", "failed", "killed"]
+
+
+class Skip(Exception):  # noqa: N818  (a result, not an error)
+    """Raised by a stage that does not apply; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One finite number with its unit."""
+
+    value: float
+    unit: str
+
+
+@dataclass
+class Report:
+    """What one stage found. Names are short here; `Result` puts the stage's name before them."""
+
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    series: dict[str, list[float]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    artifacts: list[str] = field(default_factory=list)
+
+    def metric(self, name: str, value: float, unit: str) -> None:
+        """Add a number; one that is not finite becomes a warning instead."""
+        if math.isfinite(value):
+            self.metrics[name] = Metric(value, unit)
+        else:
+            self.warnings.append(f"{name} came out as {value} and is left out")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one stage ended. `metrics` and `series` carry full names, such as `structure/params`."""
+
+    stage: str
+    status: Status
+    seconds: float
+    reason: str | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    series: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    artifacts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, stage: str, seconds: float, report: Report) -> Result:
+        """Turn the report of a stage that ran through into its result."""
+        return cls(
+            stage,
+            "passed",
+            seconds,
+            metrics={f"{stage}/{name}": metric for name, metric in report.metrics.items()},
+            series={f"{stage}/{name}": values for name, values in report.series.items()},
+            details=report.details | ({"notes": report.notes} if report.notes else {}),
+            warnings=report.warnings,
+            artifacts=report.artifacts,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Give the stage's entry in `results.json`."""
+        entry = asdict(self)
+        del entry["stage"]
+        return entry
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run, where its files go and who ordered it."""
+
+    name: str
+    model: str
+    test: str
+    device: str
+    precision: str
+    axes: Mapping[str, int]
+    seed: int
+    config: Mapping[str, Any]
+    command: str
+    directory: Path
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    sweep_id: str | None = None
+    parent_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a job ended."""
+
+    status: JobStatus
+    results: Sequence[Result] = ()
+    reason: str | None = None
+    """Why the job ended before its stages, where it did."""
+
+
+def document(job: Job, summary: Summary) -> dict[str, Any]:
+    """Give the whole of `results.json`."""
+    return {
+        "schema": SCHEMA,
+        "status": summary.status,
+        "reason": summary.reason,
+        "name": job.name,
+        "model": job.model,
+        "test": job.test,
+        "device": job.device,
+        "precision": job.precision,
+        "axes": dict(job.axes),
+        "seed": job.seed,
+        "command": job.command,
+        "environment": dict(job.environment),
+        "config": dict(job.config),
+        "stages": {result.stage: result.document() for result in summary.results},
+    }
+
+
+def verdict(results: Sequence[Result]) -> JobStatus:
+    """Passed, unless a stage failed."""
+    return "failed" if any(result.status == "failed" for result in results) else "passed"

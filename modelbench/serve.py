@@ -1,0 +1,125 @@
+"""The inside of a worker: prepare the workload, then run the stages that the job asks for."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Any, TextIO
+
+import torch
+from hydra.utils import instantiate
+
+# Imported here, not where the stages need them, so that the fork server has them ready.
+import modelbench.measure.flops
+import modelbench.measure.statistics
+import modelbench.measure.timing
+import modelbench.measure.torchinfo_figures  # noqa: F401
+from modelbench import config as schema
+from modelbench import environment, reasons
+from modelbench.results import Result, Skip
+from modelbench.stages.stage import Context, Stage
+from modelbench.worker import Hello, Order
+from modelbench.workload import Workload, misfits
+
+log = logging.getLogger("modelbench.worker")
+
+
+def serve(connection: Connection, order: Order) -> None:
+    """Answer the job process until it hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
+    file = _write_to_log(order)
+    found = misfits("model", order.config["model"]) + _device_mistakes(order.config)
+    if not found:
+        found = [*_axis_mistakes(order)]
+    if found:
+        connection.send(Hello(mistakes=tuple(found)))
+        return
+    device = _device(order.config)
+    workload = Workload.of(order.config, order.axes, device)
+    context = Context(device, order.config["precision"], order.directory, connection.send)
+    connection.send(Hello(device.type, environment.accelerator(device)))
+    settings = schema.stages(order.config)
+    while True:
+        try:
+            name = connection.recv()
+        except EOFError:
+            return
+        stage: Stage = instantiate(settings[name], _convert_="all")
+        faulthandler.dump_traceback_later(stage.timeout_s, file=file)
+        result = _run(name, stage, workload, context, order.smaller)
+        faulthandler.cancel_dump_traceback_later()
+        connection.send(result)
+
+
+def _run(name: str, stage: Stage, workload: Workload, context: Context, smaller: str) -> Result:
+    """Run one stage; whatever it raises becomes its result."""
+    log.info("stage %s", name)
+    start = time.perf_counter()
+    try:
+        report = stage(workload, context)
+        result = Result.of(name, time.perf_counter() - start, report)
+        json.dumps(result.document())  # a stage that gives what is no plain data fails here
+    except Skip as skip:
+        return Result(name, "skipped", time.perf_counter() - start, str(skip))
+    except (Exception, SystemExit) as error:
+        log.exception("stage %s failed", name)
+        reason = reasons.of_error(error, smaller)
+        return Result(name, "failed", time.perf_counter() - start, reason)
+    return result
+
+
+def _write_to_log(order: Order) -> TextIO:
+    """Send logging, warnings, crashes and all that the model prints into the job's log."""
+    file = (order.directory / "model_test.log").open("a", encoding="utf-8")
+    logging.basicConfig(
+        stream=file,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.captureWarnings(True)
+    faulthandler.enable(file)
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        stream.flush()
+        os.dup2(file.fileno(), number)
+    return file
+
+
+def _device(config: Mapping[str, Any]) -> torch.device:
+    name, threads = config["device"]["name"], config["device"]["threads"]
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device("cuda:0" if name == "cuda" else name)
+
+
+def _device_mistakes(config: Mapping[str, Any]) -> list[str]:
+    name = config["device"]["name"]
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        build = f"torch {torch.__version__}"
+        return [f"device={name}: {build} finds no CUDA device; use device=cpu or device=auto"]
+    return []
+
+
+def _axis_mistakes(order: Order) -> list[str]:
+    """Find input sources that need an axis the model's YAML does not list."""
+    found = []
+    for key, node in order.config["model"]["inputs"].items():
+        source = instantiate(node, _convert_="all")
+        needed = source.axes() if hasattr(source, "axes") else ()
+        lacking = [axis for axis in needed if axis not in order.axes]
+        found += [
+            f"model.inputs.{key}: {node['_target_']} needs the axis {axis}; model.axes has "
+            f"{', '.join(order.axes)}"
+            for axis in lacking
+        ]
+    return found
+

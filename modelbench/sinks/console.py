@@ -1,0 +1,70 @@
+"""The terminal: what is going on, then one table a stage. Reads as well in a pipe."""
+
+from __future__ import annotations
+
+from rich.console import Console as Terminal
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from modelbench.results import Job, Result, Summary
+from modelbench.sinks.tables import COLOURS, stage_table
+
+PIPE_WIDTH = 120
+
+
+def terminal(*, errors: bool = False) -> Terminal:
+    """Give a terminal; what goes into a pipe or a file is not folded at 80 columns."""
+    plain = Terminal(highlight=False, stderr=errors)
+    return plain if plain.is_terminal else Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
+
+
+class Console:
+    """Prints the job as it goes."""
+
+    def __init__(self) -> None:
+        self._terminal = terminal()
+        self._live: Live | None = None
+
+    def open(self, job: Job) -> None:
+        """Say what is about to be measured, and where."""
+        sizes = " ".join(f"{axis}={size}" for axis, size in job.axes.items())
+        cpu = f"{job.environment.get('cpu')}, {job.environment.get('cpu_cores')} cores"
+        where = f"{job.environment.get('gpu', cpu)}, torch {job.environment['versions']['torch']}"
+        head = f"\n[bold]{escape(job.model)}[/] in {job.precision} on {job.device}, {sizes}"
+        self._terminal.print(f"{head}\n[dim]{escape(where)}[/]")
+
+    def progress(self, stage: str, text: str) -> None:
+        """Show what the stage is doing, on one line that its result replaces."""
+        if not self._terminal.is_terminal:
+            return
+        if self._live is None:
+            # Drawn when something happens and not in between: an animation would take time from
+            # the model whose time is taken.
+            self._live = Live(console=self._terminal, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(Text(f"{stage}: {text} ...", style="dim"), refresh=True)
+
+    def record(self, result: Result) -> None:
+        """Print the stage's table."""
+        self._end_progress()
+        self._terminal.print()
+        self._terminal.print(stage_table(result))
+
+    def close(self, summary: Summary) -> None:
+        """Print the verdict."""
+        self._end_progress()
+        counts = [
+            f"{count} {status}"
+            for status in ("passed", "failed", "skipped")
+            if (count := sum(result.status == status for result in summary.results))
+        ]
+        why = f": {escape(summary.reason)}" if summary.reason else ""
+        said = ", ".join(counts) or "no stage ran"
+        colour = COLOURS[summary.status]
+        self._terminal.print(f"\n[bold {colour}]{summary.status}[/]{why} ({said})")
+
+    def _end_progress(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

@@ -1,0 +1,43 @@
+"""`results.json`, written anew as each stage ends, so that a killed job leaves what it had."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from modelbench.results import Job, Result, Summary, document
+
+
+class Files:
+    """Writes `results.json` into the job's folder."""
+
+    def open(self, job: Job) -> None:
+        """Write the job, still without stages."""
+        self._job = job
+        self._results: list[Result] = []
+        self._write(Summary("running"))
+
+    def progress(self, stage: str, text: str) -> None:
+        """Do nothing: progress is for people who wait."""
+
+    def record(self, result: Result) -> None:
+        """Write all results so far."""
+        self._results.append(result)
+        self._write(Summary("running", self._results))
+
+    def close(self, summary: Summary) -> None:
+        """Write how the job ended."""
+        self._write(summary)
+
+    def _write(self, summary: Summary) -> None:
+        write_json(self._job.directory / "results.json", document(self._job, summary))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace `path` in one step: a reader sees the old file or the new, never half of one."""
+    part = path.with_suffix(".part")
+    # ensure_ascii stays on: a path may hold bytes that are no UTF-8, and JSON escapes them.
+    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)  # noqa: PTH105  (Path.replace is the same; this name says atomic)

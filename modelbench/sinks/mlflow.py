@@ -1,0 +1,202 @@
+"""MLflow: a run for each job with its metrics and files, a parent run for each sweep."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
+
+import modelbench
+from modelbench.results import Job, JobStatus, Result, Summary
+from modelbench.sinks.console import terminal
+from modelbench.sinks.mlflow_store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+STATUS = {"passed": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+LONGEST_PARAM = 6000  # characters; MLflow refuses more
+LONGEST_SERIES = 500  # points; more would slow the charts down, and results.json has them all
+BATCH = 1000, 100  # metrics and params that MLflow takes in one call
+
+
+@dataclass
+class MLflow:
+    """Records jobs and sweeps. What goes wrong here is a warning: the results are on disk."""
+
+    uri: str | None = None
+    """Tracking server or database; None is MLFLOW_TRACKING_URI, or outputs/mlflow.db."""
+    experiment: str | None = None
+    """None is MLFLOW_EXPERIMENT_NAME, or modelbench."""
+
+    def __post_init__(self) -> None:
+        """Start without a run."""
+        self.broken = False
+        """Whether something could not be recorded."""
+        self._run_id: str | None = None
+        self._directory = Path()
+        self._sort_by = ""
+        self._filter = ""
+
+    def open(self, job: Job) -> None:
+        """Start the job's run, with its params and tags."""
+        tags = {
+            "kind": "job",
+            "model": job.model,
+            "test": job.test,
+            "device": job.device,
+            "precision": job.precision,
+            "torch_version": str(job.environment["versions"].get("torch")),
+            "git_dirty": str(job.environment["git_dirty"]),
+        }
+        if job.environment["git_commit"]:
+            tags["mlflow.source.git.commit"] = job.environment["git_commit"]
+        if job.sweep_id:
+            tags["sweep_id"] = job.sweep_id
+        if job.parent_run_id:
+            tags["mlflow.parentRunId"] = job.parent_run_id
+        short = {name: getattr(job, name) for name in ("model", "test", "device", "precision")}
+        params = {**short, **job.axes, "seed": job.seed, **dict(_flat("", job.config))}
+        self._start(job.name, job.directory, tags, params)
+        self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {})
+
+    def progress(self, stage: str, text: str) -> None:
+        """Do nothing: progress is for people who wait."""
+
+    def record(self, result: Result) -> None:
+        """Log a stage's metrics in one batch, and its files."""
+        values = {name: metric.value for name, metric in result.metrics.items()}
+        self._metrics(values, result.series)
+        self._files(result.artifacts)
+        self._sort_by = self._sort_by or next((n for n in values if n.endswith("p50_ms")), "")
+
+    def close(self, summary: Summary) -> None:
+        """Log the log and `results.json`, and end the run as it really ended."""
+        self._files(["results.json", "model_test.log"])
+        self._files([f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")])
+        self._end(summary.status)
+
+    def open_sweep(self, name: str, directory: Path, params: Mapping[str, Any]) -> str | None:
+        """Start the parent run of a sweep; give its id, or None where there is no MLflow."""
+        self._filter = f"tags.sweep_id = '{name}'"
+        tags = {"kind": "sweep", "sweep_id": name}
+        self._start(name, directory, tags, params)
+        return self._run_id
+
+    def close_sweep(self, status: JobStatus, counts: Mapping[str, int], files: list[str]) -> None:
+        """Log the sweep's summary and end its parent run."""
+        self._metrics({f"sweep/{name}": count for name, count in counts.items()}, {})
+        self._files(files)
+        self._end(status)
+
+    def hint(self) -> str | None:
+        """Give the command that opens the UI, and the link that lands on the comparison."""
+        return self._try(lambda store: store.hint(self._filter, self._sort_by), needs_run=False)
+
+    def _start(
+        self, name: str, directory: Path, tags: Mapping[str, str], params: Mapping[str, Any]
+    ) -> None:
+        self._directory = directory
+        me = psutil.Process()
+        tags = {
+            **tags,
+            "status": "running",
+            "modelbench_version": modelbench.__version__,
+            "mlflow.runName": name,
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": "modelbench",
+            "mlflow.source.type": "LOCAL",
+            # By these the next run here tells that this process is gone, should it be killed.
+            "host": socket.gethostname(),
+            "process": f"{me.pid}/{me.create_time():.0f}",
+        }
+
+        def start(store: Store) -> str:
+            from mlflow.entities import Param
+
+            run = store.client.create_run(store.experiment_id, tags=tags, run_name=name)
+            entries = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+            for part in _parts(entries, BATCH[1]):
+                store.client.log_batch(run.info.run_id, params=part)
+            return str(run.info.run_id)
+
+        self._run_id = self._try(start, needs_run=False)
+
+    def _metrics(
+        self, values: Mapping[str, float], series: Mapping[str, Sequence[float]]
+    ) -> None:
+        def send(store: Store) -> None:
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            entries = [Metric(name, value, now, 0) for name, value in values.items()]
+            for name, points in series.items():
+                entries += [Metric(name, value, now, step) for step, value in _thinned(points)]
+            for part in _parts(entries, BATCH[0]):
+                store.client.log_batch(self._run_id, metrics=part)
+
+        self._try(send)
+
+    def _files(self, names: Sequence[str]) -> None:
+        def send(store: Store) -> None:
+            for name in names:
+                path = self._directory / name
+                if path.is_file():
+                    folder = path.parent.relative_to(self._directory).as_posix()
+                    store.client.log_artifact(self._run_id, path, None if folder == "." else folder)
+
+        self._try(send)
+
+    def _end(self, status: JobStatus) -> None:
+        def end(store: Store) -> None:
+            store.client.set_tag(self._run_id, "status", status)
+            store.client.set_terminated(self._run_id, STATUS[status])
+
+        self._try(end)
+
+    def _try(self, act: Callable[[Store], T], *, needs_run: bool = True) -> T | None:
+        """Do something with the store; whatever fails is said once, and ends the recording."""
+        if self.broken or (needs_run and self._run_id is None):
+            return None
+        try:
+            return act(Store.open(self.uri, self.experiment))
+        except Exception as error:  # noqa: BLE001  (sqlalchemy, requests, OSError, MLflow's own)
+            self.broken = True
+            log.exception("MLflow")
+            first_line = str(error).partition("\n")[0]
+            terminal(errors=True).print(
+                f"\n[yellow]warning:[/] MLflow has not recorded this: {first_line}\n"
+                f"The results are in {self._directory}; once it works again, upload them with\n"
+                f"  python -m modelbench.upload {self._directory}",
+                soft_wrap=True,
+            )
+            return None
+
+
+def _flat(path: str, node: Any) -> Iterator[tuple[str, Any]]:
+    """Flatten a configuration into dotted names."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flat(f"{path}.{key}" if path else str(key), value)
+    elif "." in path:  # what stands at the top level is logged under its short name
+        yield path, node
+
+
+def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:
+    stride = -(-len(points) // LONGEST_SERIES)
+    return list(enumerate(points))[:: stride or 1]
+
+
+def _parts(entries: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]

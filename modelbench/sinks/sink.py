@@ -1,0 +1,23 @@
+"""What every sink does."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from modelbench.results import Job, Result, Summary
+
+
+class Sink(Protocol):
+    """Takes a job's results as they come; each call returns when they are safe."""
+
+    def open(self, job: Job) -> None:
+        """Begin a job, before its first stage."""
+
+    def progress(self, stage: str, text: str) -> None:
+        """Tell what a stage is doing."""
+
+    def record(self, result: Result) -> None:
+        """Take the result of one stage."""
+
+    def close(self, summary: Summary) -> None:
+        """End the job."""

@@ -1,0 +1,114 @@
+"""A stage's result as a table for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from modelbench.results import Metric, Result
+
+COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "killed": "red"}
+DECIMALS = {"count": 0, "MiB": 2, "MB": 2, "s": 2}
+SUFFIXES = {"ms": "_ms", "s": "_s", "MiB": "_mib", "MB": "_mb", "dB": "_db"}
+
+
+def stage_table(result: Result) -> RenderableType:
+    """Lay out a result: plain metrics one below the other, those of parts side by side.
+
+    `benchmark/forward/p50_ms` belongs to the part `forward`; parts are rows, their metrics columns.
+    """
+    colour = COLOURS[result.status]
+    head = f"[bold]{result.stage}[/] [{colour}]{result.status}[/] in {result.seconds:.1f} s"
+    parts: list[RenderableType] = [Text.from_markup(head)]
+    if result.reason:
+        parts.append(_line(result.reason, colour))
+    plain: dict[str, Metric] = {}
+    grid: dict[str, dict[str, Metric]] = {}
+    for name, metric in result.metrics.items():
+        part, _, short = name.removeprefix(f"{result.stage}/").rpartition("/")
+        (grid.setdefault(part, {}) if part else plain)[short] = metric
+    if plain:
+        parts.append(_list(plain))
+    if grid:
+        parts.append(_grid(grid))
+    details = {key: value for key, value in result.details.items() if key != "notes"}
+    parts += [_line(f"{key.replace('_', ' ')}: {plainly(details[key])}", "dim") for key in details]
+    parts += [_line(note) for note in result.details.get("notes", [])]
+    parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
+    return Group(*parts)
+
+
+def figure(metric: Metric) -> str:
+    """Write a value with as many digits as a person can use."""
+    if metric.unit == "count" and float(metric.value).is_integer():
+        return f"{int(metric.value):,}"
+    decimals = DECIMALS.get(metric.unit, 3)
+    if metric.value and abs(metric.value) < 0.1:  # three significant digits for the small
+        decimals = 2 - math.floor(math.log10(abs(metric.value)))
+    return f"{metric.value:,.{decimals}f}"
+
+
+def plainly(value: Any) -> str:
+    """Write plain data on one line, without the noise of JSON."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plainly(entry)}" for key, entry in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _list(metrics: Mapping[str, Metric]) -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for name, metric in metrics.items():
+        table.add_row(name, figure(metric), "" if metric.unit == "count" else metric.unit)
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _grid(rows: Mapping[str, Mapping[str, Metric]]) -> RenderableType:
+    """Show one row for each part; a column's head carries the unit."""
+    units = {short: metric.unit for row in rows.values() for short, metric in row.items()}
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for short, unit in units.items():
+        name = short.removesuffix(SUFFIXES.get(unit, ""))
+        table.add_column(name if unit == "count" else f"{name} {unit}", justify="right")
+    for part, row in rows.items():
+        cells = [figure(row[short]) if short in row else "" for short in units]
+        table.add_row(part, *cells)
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _line(text: str, style: str = "") -> RenderableType:
+    return Padding(Text.from_markup(escape(text), style=style), (0, 0, 0, 2), expand=False)
+
+
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Show one row for each job of a sweep: its sizes, how it ended, and its main figures."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    figures = [key for key in keys if key == "structure/macs_g" or key.endswith("/p50_ms")][:4]
+    axes = [key for key in keys[keys.index("reason") + 1 :] if "/" not in key] if rows else []
+    table = Table(title="sweep", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("job", "model", *axes, "precision", "status", *figures):
+        numeric = column not in {"model", "precision", "status"}
+        table.add_column(column, justify="right" if numeric else "left")
+    table.add_column("reason", overflow="fold")
+    for row in rows:
+        cells = [_cell(row.get(key)) for key in ("job", "model", *axes, "precision")]
+        status = f"[{COLOURS[row['status']]}]{row['status']}[/]"
+        cells += [status, *(_cell(row.get(key)) for key in figures)]
+        table.add_row(*cells, escape(row.get("reason") or ""))
+    return table
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:,.3f}" if isinstance(value, float) else str(value)

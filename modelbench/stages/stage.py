@@ -1,0 +1,53 @@
+"""What every stage is: a frozen dataclass whose fields are the keys of its YAML.
+
+A stage's file imports torch only where it runs, since the command line is checked against these
+classes before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelbench.results import Report
+
+if TYPE_CHECKING:
+    import torch
+
+    from modelbench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a stage runs."""
+
+    device: torch.device
+    precision: Mapping[str, Any]
+    directory: Path
+    """The job's folder; artifacts go below it."""
+    say: Callable[[str], None]
+    """Shows the person who waits what is going on; not to be called while the clock runs."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The keys that every stage has."""
+
+    timeout_s: float = 300.0
+    """Seconds after which the stage is ended and has failed."""
+
+    def __post_init__(self) -> None:
+        """Check the time limit."""
+        positive("timeout_s", self.timeout_s)
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Run on a fresh model; raise `Skip` where the stage does not apply."""
+        raise NotImplementedError
+
+
+def positive(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is over zero."""
+    if not value > 0:
+        raise ValueError(f"{name}={value}: expected more than 0")

@@ -1,0 +1,123 @@
+"""What the model is: shapes, parameters, sizes, and exact MACs beside torchinfo's figures."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelbench.results import Report
+from modelbench.stages.stage import Context, Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from modelbench.workload import Batch, Workload
+
+MIB = 2**20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Structure(Stage):
+    """Runs the model forward once and counts what it consists of."""
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Give the metrics of the structure and write the layer table."""
+        from modelbench.measure.flops import count_macs
+        from modelbench.measure.layers import trace_layers, write_table
+
+        report = Report()
+        context.say("building the model")
+        model = workload.build()
+        batch = workload.batch()
+        context.say("running it forward")
+        _forward(report, model, batch)
+        _sizes(report, model, context.directory)
+        context.say("counting MACs")
+        macs = count_macs(model, lambda: batch.call(model))
+        layers = trace_layers(model, lambda: batch.call(model))
+        report.metric("macs_g", macs.total / 1e9, "GMACs")
+        report.metric("uncounted_ops", len(macs.uncounted), "count")
+        if macs.uncounted:
+            report.details["uncounted_ops"] = dict(macs.uncounted)
+            report.warnings.append(
+                f"the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
+            )
+        write_table(layers, macs.by_module, context.directory / "layers.csv")
+        report.artifacts.append("layers.csv")
+        context.say("asking torchinfo")
+        try:
+            _torchinfo(report, model, batch, macs, layers, context.directory)
+        except RuntimeError as error:  # torchinfo raises this for any model it cannot run
+            log.exception("torchinfo")
+            report.warnings.append(f"torchinfo cannot summarise this model: {error}")
+        return report
+
+
+def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
+    """Note shapes, types and finiteness of what goes in and comes out."""
+    import torch
+
+    from modelbench.tensors import named_tensors
+
+    with torch.inference_mode():
+        outputs = named_tensors(batch.call(model))
+    if not outputs:
+        raise TypeError(f"{type(model).__name__} returned no tensor; expected at least one")
+    finite = {name: bool(torch.isfinite(tensor).all()) for name, tensor in outputs.items()}
+    report.details |= {
+        "class": type(model).__name__,
+        "input_shapes": _shapes(batch.named()),
+        "output_shapes": _shapes(outputs),
+        "output_dtypes": {name: _dtype(tensor) for name, tensor in outputs.items()},
+        "output_finite": finite,
+    }
+    if not all(finite.values()):
+        names = ", ".join(name for name, good in finite.items() if not good)
+        report.warnings.append(f"output {names} holds NaN or infinity")
+
+
+def _sizes(report: Report, model: nn.Module, directory: Path) -> None:
+    """Count parameters and bytes, in memory and in a file that is really written."""
+    import torch
+
+    parameters = list(model.parameters())  # a tied parameter comes once
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    size = sum(t.numel() * t.element_size() for t in [*parameters, *model.buffers()])
+    with tempfile.TemporaryDirectory(dir=directory) as folder:
+        file = Path(folder) / "weights.pt"
+        torch.save(model.state_dict(), file)
+        saved = file.stat().st_size
+    report.metric("params", sum(p.numel() for p in parameters), "count")
+    report.metric("trainable_params", trainable, "count")
+    report.metric("size_mib", size / MIB, "MiB")
+    report.metric("saved_mib", saved / MIB, "MiB")
+
+
+def _torchinfo(
+    report: Report, model: nn.Module, batch: Batch, macs: Any, layers: Any, directory: Path
+) -> None:
+    """Put torchinfo's figures under their own name beside ours."""
+    from modelbench.measure.torchinfo_figures import difference, torchinfo_figures
+
+    figures = torchinfo_figures(model, batch)
+    report.metric("torchinfo_mult_adds_g", figures.mult_adds / 1e9, "G")
+    report.metric("input_mb", figures.input_mb, "MB")
+    report.metric("forward_backward_mb", figures.forward_backward_mb, "MB")
+    report.metric("params_mb", figures.params_mb, "MB")
+    report.metric("total_mb", figures.total_mb, "MB")
+    report.notes.append(difference(figures, macs, layers))
+    (directory / "torchinfo.txt").write_text(figures.table + "\n", encoding="utf-8")
+    report.artifacts.append("torchinfo.txt")
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

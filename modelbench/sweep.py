@@ -1,0 +1,114 @@
+"""A sweep seen as a whole: a parent run, and at its end one row for every job."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from modelbench.results import JobStatus
+from modelbench.sinks.console import terminal
+from modelbench.sinks.files import write_json
+from modelbench.sinks.tables import sweep_table
+
+
+class Sweep(Callback):
+    """Opened by Hydra, which also carries it to the processes of other launchers."""
+
+    current: ClassVar[Sweep | None] = None
+    """The sweep that this process launches, or whose job it runs."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.parent_run_id: str | None = None
+        self._directory = Path()
+        self._tracker: Any = None
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Open the parent run."""
+        self._directory = Path(config.hydra.sweep.dir).absolute()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self.id = f"{self._directory.parent.name}/{self._directory.name}"
+        self._launcher = os.getpid()
+        Sweep.current = self
+        if config.tracker._target_:
+            self._tracker = instantiate(config.tracker)
+            varied = [entry.partition("=") for entry in config.hydra.overrides.task]
+            params = {key.lstrip("+"): value for key, _, value in varied}
+            self.parent_run_id = self._tracker.open_sweep(self.id, self._directory, params)
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """Let the job know its sweep, in whichever process it runs."""
+        if OmegaConf.select(config, "hydra.mode") is not None and self.id:
+            Sweep.current = self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open tracker behind: it belongs to the process that launches."""
+        return {**self.__dict__, "_tracker": None}
+
+    def finish(self, killed: str | None) -> JobStatus:
+        """Write and print the summary, end the parent run, and tell how the sweep ended."""
+        rows = [_row(folder) for folder in _jobs(self._directory)]
+        counts = Counter(row["status"] for row in rows)
+        status: JobStatus = "failed" if counts["passed"] < len(rows) else "passed"
+        if killed or not rows:
+            status = "killed" if killed else "failed"
+        write_json(self._directory / "sweep.json", {"status": status, "jobs": rows})
+        _write_csv(self._directory / "sweep.csv", rows)
+        out = terminal()
+        out.print()
+        out.print(sweep_table(rows))
+        out.print(f"\nThe sweep's files are in {_short(self._directory)}", soft_wrap=True)
+        if self._tracker is not None:
+            tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
+            self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"])
+            if hint := self._tracker.hint():
+                out.print(hint, soft_wrap=True)
+        return status
+
+
+def _jobs(directory: Path) -> list[Path]:
+    folders = [path for path in directory.iterdir() if path.name.isdigit()]
+    return sorted(folders, key=lambda path: int(path.name))
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """Give a job's row, from what it left on disk."""
+    start: dict[str, Any] = {"job": int(folder.name)}
+    try:
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return start | {"status": "failed", "reason": "the job ended before it wrote results.json"}
+    status, reason = found["status"], found["reason"]
+    if status == "running":
+        status, reason = "failed", "the job's process was killed"
+    for stage, result in found["stages"].items():
+        if result["status"] == "failed" and not reason:
+            reason = f"{stage}: {result['reason']}"
+    metrics = {
+        name: metric["value"]
+        for result in found["stages"].values()
+        for name, metric in result["metrics"].items()
+    }
+    keys = ("name", "model", "test", "device", "precision")
+    about = {key: found[key] for key in keys}
+    return {**start, **about, "status": status, "reason": reason, **found["axes"], **metrics}
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.DictWriter(stream, columns)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

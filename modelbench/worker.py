@@ -1,0 +1,183 @@
+"""A process of its own for stages, so that nothing they do can harm the job.
+
+Where there is a fork server, a worker is forked from it with torch already imported, under a
+guard: a second process that sleeps until the worker ends, tells its exit status and its exact peak
+memory, and ends the worker should the job process go away. On Windows workers are spawned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from modelbench.reasons import Exit
+from modelbench.results import Result
+
+FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+"""Whether a new worker costs milliseconds; spawned ones import torch anew."""
+
+PRELOAD = "MODELBENCH_PRELOAD"
+"""Environment variable: targets that the fork server imports beside torch."""
+
+START_S = 300.0
+"""How long a worker may take to import torch and the model's code, on the slowest disk."""
+
+GRACE_S = 0.5
+"""How much later than the worker itself the job notices a time limit: the worker first writes
+where it hangs into the log."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to prepare."""
+
+    config: Mapping[str, Any]
+    axes: Mapping[str, int]
+    directory: Path
+    smaller: str
+    """Smaller sizes to advise where memory runs out."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a worker found when it had prepared."""
+
+    device: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    mistakes: tuple[str, ...] = ()
+
+
+class Died(Exception):  # noqa: N818  (what happened, not what is wrong here)
+    """The worker ended without an answer."""
+
+    def __init__(self, ended: Exit) -> None:
+        super().__init__(ended)
+        self.ended = ended
+
+
+def start_server(targets: Iterable[str]) -> None:
+    """Let the fork server begin to import torch and `targets`; returns at once."""
+    if FORKS:
+        os.environ[PRELOAD] = ",".join(dict.fromkeys(targets))
+        multiprocessing.set_forkserver_preload(["modelbench.preload"])
+        forkserver.ensure_running()
+
+
+class Worker:
+    """One worker, seen from the job process, which blocks on it and never polls."""
+
+    def __init__(self, order: Order) -> None:
+        context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+        self._connection, theirs = context.Pipe()
+        self._exits, guard_end = context.Pipe() if FORKS else (None, None)
+        args = (theirs, order) if guard_end is None else (theirs, order, guard_end)
+        # Not a daemon: a daemon may have no children, and a model's DataLoader wants some.
+        self._process = context.Process(target=_guard if FORKS else _serve, args=args)
+        self._process.start()
+        theirs.close()
+        if guard_end is not None:
+            guard_end.close()
+
+    def hello(self) -> Hello:
+        """Wait until the worker is ready; raises Died or TimeoutError."""
+        hello: Hello = self._answer(START_S, lambda _: None)
+        return hello
+
+    def run(self, stage: str, timeout_s: float, say: Callable[[str], None]) -> Result:
+        """Run one stage; raises Died or TimeoutError, after which the worker is gone."""
+        with contextlib.suppress(BrokenPipeError):  # the answer below tells how it ended
+            self._connection.send(stage)
+        result: Result = self._answer(timeout_s + GRACE_S, say)
+        return result
+
+    def kill(self) -> Exit:
+        """End the worker, whatever it is doing, and wait until it is gone."""
+        if self._exits is None:
+            self._process.kill()
+        elif not self._exits.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._exits.send("end")
+        return self._ended()
+
+    def _answer(self, timeout_s: float, say: Callable[[str], None]) -> Any:
+        gone = self._process.sentinel if self._exits is None else self._exits
+        deadline = time.monotonic() + timeout_s
+        while True:
+            ready = wait([self._connection, gone], max(0.0, deadline - time.monotonic()))
+            if self._connection in ready:
+                try:
+                    message = self._connection.recv()
+                except (EOFError, OSError):
+                    raise Died(self._ended()) from None
+                if not isinstance(message, str):
+                    return message
+                say(message)
+            elif ready:
+                raise Died(self._ended())
+            else:
+                self.kill()
+                raise TimeoutError
+
+    def _ended(self) -> Exit:
+        """Wait for the end; give how it was."""
+        ended = None
+        if self._exits is not None and not self._exits.closed:
+            with contextlib.suppress(EOFError, OSError):  # the guard itself was killed
+                ended = self._exits.recv()
+            self._exits.close()
+        self._process.join()
+        self._connection.close()
+        return ended or Exit(self._process.exitcode or 0, None)
+
+
+def _serve(connection: Connection, order: Order) -> None:
+    from modelbench.serve import serve
+
+    serve(connection, order)
+
+
+if sys.platform != "win32":
+
+    def _guard(connection: Connection, order: Order, exits: Connection) -> None:
+        """Fork the worker, sleep until it ends or the job says so, tell how it ended."""
+        # Ctrl-C and SIGTERM reach the whole group; the job decides what becomes of the worker.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        wake, woken = os.pipe()
+        os.set_blocking(woken, False)
+        signal.set_wakeup_fd(woken)
+        pid = os.fork()
+        if pid == 0:
+            _become_worker(connection, order, exits)
+        connection.close()
+        if exits in wait([wake, exits]):  # told to end it, or the job process is gone
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+        with contextlib.suppress(OSError):
+            exits.send(Exit(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit))
+
+    def _become_worker(connection: Connection, order: Order, exits: Connection) -> None:
+        os.setsid()  # a group of its own, so that its children end with it
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        exits.close()
+        status = 1
+        try:
+            _serve(connection, order)
+            status = 0
+        finally:
+            os._exit(status)  # not past the guard's own frames

@@ -1,0 +1,160 @@
+"""What is under test: the model, its input and the calls that are measured."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import get_object, instantiate
+from torch import Tensor, nn
+
+from modelbench.inputs import Draw, Source
+
+Phase = Callable[[], Any]
+"""One call that is measured; takes nothing, since model and batch are bound to it."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arguments of one forward call."""
+
+    args: tuple[Tensor, ...]
+    kwargs: Mapping[str, Tensor]
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call `function` with this batch."""
+        return function(*self.args, **self.kwargs)
+
+    def named(self) -> dict[str, Tensor]:
+        """Give every tensor under its argument's name, positional ones under their number."""
+        return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model as its YAML describes it, on a device, at given sizes."""
+
+    name: str
+    axes: Mapping[str, int]
+    device: torch.device
+    recipe: Mapping[str, Any]
+    """The YAML's `build` node."""
+    sources: Mapping[str, Source]
+    calls: Mapping[str, Callable[[nn.Module, Batch], Any]] = field(default_factory=dict)
+    """The YAML's phases; a model without any has one, `forward`."""
+    seed: int = 0
+    text: str | None = None
+    image: Path | None = None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device) -> Workload:
+        """Make a workload of a checked configuration."""
+        model = config["model"]
+        return cls(
+            name=model["name"],
+            axes=axes,
+            device=device,
+            recipe=model["build"],
+            sources={
+                str(key): instantiate(node, _convert_="all")
+                for key, node in model["inputs"].items()
+            },
+            calls={name: _call(node) for name, node in (model.get("phases") or {}).items()},
+            seed=config["seed"],
+            text=config["text"],
+            image=Path(config["image"]) if config["image"] else None,
+        )
+
+    def build(self) -> nn.Module:
+        """Build the model afresh with seeded weights, in evaluation mode, on the device.
+
+        Raises TypeError for a recipe that gives no module or one whose forward takes other
+        arguments than the YAML names.
+        """
+        random.seed(self.seed)
+        np.random.seed(self.seed)
+        torch.manual_seed(self.seed)
+        model = instantiate(self.recipe, _convert_="all")
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
+            )
+        signature = inspect.signature(model.forward)
+        named = [name for name in self.sources if not name.isdigit()]
+        try:
+            signature.bind(*range(self._positional()), **dict.fromkeys(named))
+        except TypeError as error:
+            takes = ", ".join(map(str, signature.parameters.values()))
+            raise TypeError(
+                f"model.inputs gives {', '.join(self.sources)}, but {type(model).__name__}.forward takes "
+                f"({takes}): {error}"
+            ) from None
+        return model.eval().to(self.device)
+
+    def batch(self, **sizes: int) -> Batch:
+        """Make real input on the device, at the workload's sizes or at others."""
+        draw = Draw({**self.axes, **sizes}, self.seed, self.text, self.image)
+        tensors = {name: source(draw).to(self.device) for name, source in self.sources.items()}
+        positional = self._positional()
+        args = [tensors.pop(str(i)) for i in range(positional)]
+        return Batch(tuple(args), tensors)
+
+    def phases(self, model: nn.Module, batch: Batch) -> dict[str, Phase]:
+        """Give the calls that are timed apart."""
+        if not self.calls:
+            return {"forward": partial(batch.call, model)}
+        return {name: partial(call, model, batch) for name, call in self.calls.items()}
+
+    def _positional(self) -> int:
+        return sum(name.isdigit() for name in self.sources)
+
+
+def misfits(path: str, node: Any) -> list[str]:
+    """Import every `_target_` below `node` and hold its arguments against its signature.
+
+    Nothing is called. Gives one line for each target that does not fit.
+    """
+    found: list[str] = []
+    children: Mapping[Any, Any] = {}
+    if isinstance(node, Mapping):
+        children = node
+        if "_target_" in node:
+            found += _misfit(path, node)
+    elif isinstance(node, list):
+        children = dict(enumerate(node))
+    for key, value in children.items():
+        found += misfits(f"{path}.{key}", value)
+    return found
+
+
+def _misfit(path: str, node: Mapping[Any, Any]) -> list[str]:
+    target = node["_target_"]
+    try:
+        function = get_object(target)
+    except Exception as error:  # an import runs any code, and any code may raise anything
+        cause = error.__cause__ or error
+        return [f"{path}._target_={target}: cannot be imported: {cause}"]
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return []  # compiled callables have none
+    given = {str(key): value for key, value in node.items() if not str(key).startswith("_")}
+    bind = signature.bind_partial if node.get("_partial_") else signature.bind
+    try:
+        bind(*node.get("_args_", ()), **given)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters) or "nothing"
+        return [f"{path}: {target}: {error}; it takes {takes}"]
+    return []
+
+
+def _call(node: Mapping[str, Any]) -> Callable[[nn.Module, Batch], Any]:
+    call: Callable[[nn.Module, Batch], Any] = instantiate(node, _partial_=True)
+    return call
