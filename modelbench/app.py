@@ -32,7 +32,12 @@ schema.register()  # at import, so that it holds in the processes of other launc
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; give its exit status."""
-    args = get_args_parser().parse_args(arguments)
+    parser = get_args_parser()
+    parser.prog = "python -m modelbench"
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as end:  # argparse has said what is wrong, and would exit with 2
+        return 1 if end.code else 0
     folders = [Path(args.config_dir).absolute()] if args.config_dir else []
     _make_importable(folders)
     if not (args.help or args.hydra_help or args.info or args.shell_completion):
@@ -41,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
             return _refuse(made.mistakes)
         if not args.cfg:
             worker.start_server(made.targets)
+        if args.multirun:
+            arguments = [*arguments, f"hydra.sweep.dir='{made.folder}'"]
     killed: str | None = None
     status = 0
     try:

@@ -67,7 +67,7 @@ class Model:
     def __post_init__(self) -> None:
         """Refuse what no code stands behind yet."""
         if self.weights != "random":
-            raise ValueError(f"model.weights={self.weights}: expected random")
+            raise ValueError(f"weights={self.weights}: expected random")
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Device:
     def __post_init__(self) -> None:
         """Check the number of threads."""
         if self.threads is not None and self.threads < 1:
-            raise ValueError(f"device.threads={self.threads}: expected 1 or more")
+            raise ValueError(f"threads={self.threads}: expected 1 or more")
 
 
 @dataclass

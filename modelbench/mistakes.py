@@ -49,8 +49,7 @@ def mistakes(config: DictConfig, folders: Sequence[Path]) -> list[str]:
     model = plain["model"]
     own = _own_keys(config)
     found += _section("model.", schema.Model, {k: v for k, v in model.items() if k not in own})
-    if not found:
-        found += _axes(plain)
+    found += _axes(plain)
     found += _inputs(model.get("inputs"))
     found += _targets("model", model)
     found += _picture(plain["image"])
@@ -71,7 +70,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """End a message about an unknown word: what is meant, most likely, and what there is."""
     names = sorted(map(str, known))
     close = difflib.get_close_matches(str(word), names, n=1)
-    return (f"; did you mean {close[0]}?" if close else "") + f" There is {', '.join(names)}"
+    return (f"; did you mean {close[0]}?" if close else "") + f" (known: {', '.join(names)})"
 
 
 def _section(path: str, kind: type, values: Mapping[Any, Any]) -> Iterator[str]:
@@ -98,7 +97,7 @@ def _section(path: str, kind: type, values: Mapping[Any, Any]) -> Iterator[str]:
         try:
             OmegaConf.to_object(node)  # runs the checks in __post_init__
         except (ValueError, OmegaConfBaseException) as error:
-            yield _first_line(error)
+            yield f"{path}{_first_line(error)}"
 
 
 def _targeted(path: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -145,16 +144,20 @@ def _own_keys(config: DictConfig) -> set[str]:
 
 
 def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
-    """Hold the sizes against the axes and limits of the model."""
-    name, own = plain["model"]["name"], plain["model"]["axes"]
+    """Hold the sizes against the axes and limits of the model, as far as these are sound."""
+    name, own = plain["model"].get("name"), plain["model"].get("axes")
+    limits = plain["model"].get("limits") or {}
+    if not isinstance(own, Mapping) or not isinstance(limits, Mapping):
+        return
     for axis in schema.AXES:
         if plain[axis] is not None and axis not in own:
             yield f"{axis}={plain[axis]}: model {name} has no such axis; it has {', '.join(own)}"
-    limits = plain["model"].get("limits", {})
     for axis in limits.keys() - own.keys():
         yield f"model.limits.{axis}: unknown axis{suggest(axis, own)}"
     for axis, size in schema.axes(plain).items():
-        limit = schema.Limit(**limits.get(axis, {}))
+        limit = _limit(limits.get(axis, {}))
+        if limit is None or type(size) is not int:
+            continue  # the section's own check has said so
         least = max(limit.min, limit.multiple_of)
         if size < least:
             what = "impossible" if size < 1 else f"too small for {name}"
@@ -165,6 +168,15 @@ def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
             below = size - size % limit.multiple_of
             near = f"the nearest are {below} and {below + limit.multiple_of}"
             yield f"{axis}={size}: {name} takes multiples of {limit.multiple_of}; {near}"
+
+
+def _limit(values: Any) -> schema.Limit | None:
+    try:
+        limit = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema.Limit), values))
+    except (OmegaConfBaseException, ValueError, TypeError):
+        return None
+    assert isinstance(limit, schema.Limit)
+    return limit
 
 
 def _inputs(inputs: Any) -> Iterator[str]:

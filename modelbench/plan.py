@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from modelbench import config as schema
@@ -32,11 +32,14 @@ class Plan:
     mistakes: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     """What the models are built with, for the fork server to import."""
+    folder: str | None = None
+    """Where a sweep's files go. Hydra would work it out again for each of its jobs."""
 
 
 def plan(overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool) -> Plan:
     """Compose the jobs that `overrides` stand for and collect every mistake in them."""
-    made = Plan()
+    made = Plan([f"--config-dir {folder}: no such folder" for folder in folders if not folder.is_dir()])
+    folders = [folder for folder in folders if folder.is_dir()]
     with initialize_config_dir(str(schema.CONF), version_base="1.3", job_name="modelbench"):
         loader = GlobalHydra.instance().config_loader()
         parser = OverridesParser.create(loader)
@@ -54,24 +57,25 @@ def plan(overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool) -
         path = ",".join(f"file://{folder}" for folder in folders)
         extra = [f"hydra.searchpath=[{path}]"] if folders else []
         for combination in _combinations(choices):
-            _check([*extra, *combination], known, made, multirun=multirun)
+            _check([*extra, *combination], known, made)
+        if not made.mistakes:
+            made.folder = _folder([*extra, *(c[0] for c in choices)], overrides, multirun=multirun)
+            made.mistakes += _unwritable(Path(made.folder))
     made.mistakes = list(dict.fromkeys(made.mistakes))
     return made
 
 
-def _check(overrides: list[str], known: _Known, made: Plan, *, multirun: bool) -> None:
+def _check(overrides: list[str], known: _Known, made: Plan) -> None:
     """Compose one job, and add what is wrong with it."""
     try:
-        config = compose("config", overrides, return_hydra_config=True)
-        found = mistakes(_task_part(config), known.folders)
+        config = compose("config", overrides)
+        found = mistakes(config, known.folders)
         if any(override.startswith("model.") for override in overrides):
             # The YAML's own value is the type of a key that no schema knows.
             groups = [o for o in overrides if not o.startswith("model.")]
             before = _model(compose("config", groups))
             found += changed_types("model", before, _model(config))
         if not found:
-            where = config.hydra.sweep.dir if multirun else config.hydra.run.dir
-            found += _unwritable(Path(where))
             made.targets.append(config.model.build._target_)
     except (HydraException, OmegaConfBaseException) as error:
         found = [str(error).partition("\n")[0]]
@@ -138,8 +142,11 @@ class _Known:
         return {file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")}
 
 
-def _task_part(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+def _folder(first: list[str], overrides: Sequence[str], *, multirun: bool) -> str:
+    config = compose("config", first, return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.overrides.task = list(overrides)
+    return str(config.hydra.sweep.dir if multirun else config.hydra.run.dir)
 
 
 def _model(config: DictConfig) -> Any:
@@ -159,5 +166,7 @@ def _unwritable(directory: Path) -> list[str]:
         with tempfile.TemporaryDirectory(dir=place, prefix=".modelbench-"):
             return []
     except OSError as error:
-        return [f"output folder {directory}: cannot be written to ({error.strerror}); "
-                f"choose another with hydra.run.dir=FOLDER (a sweep: hydra.sweep.dir=FOLDER)"]
+        return [
+            f"output folder {directory}: cannot be written to ({error.strerror}); choose another "
+            "with hydra.run.dir=FOLDER, for a sweep with hydra.sweep.dir=FOLDER"
+        ]

@@ -1,5 +1,6 @@
 """What the fork server imports once, so that every worker has it from the start."""
 
+import logging
 import os
 
 import torch
@@ -10,11 +11,13 @@ import modelbench.serve  # noqa: F401  (brings all that stages measure with)
 from modelbench.measure.flops import count_macs
 from modelbench.worker import PRELOAD
 
+logging.disable(logging.CRITICAL)
 for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
     try:
         get_object(target)
     except Exception:  # noqa: PERF203  (the worker imports it again, and reports it)
         continue
+logging.disable(logging.NOTSET)
 
 # The first count makes torch import what takes it a second. On the meta device nothing is
 # computed, so that no thread exists in the server when it forks.

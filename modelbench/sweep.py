@@ -68,7 +68,8 @@ class Sweep(Callback):
         out.print(f"\nThe sweep's files are in {_short(self._directory)}", soft_wrap=True)
         if self._tracker is not None:
             tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
-            self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"])
+            fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
+            self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"], fastest)
             if hint := self._tracker.hint():
                 out.print(hint, soft_wrap=True)
         return status

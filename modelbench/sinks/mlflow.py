@@ -93,8 +93,11 @@ class MLflow:
         self._start(name, directory, tags, params)
         return self._run_id
 
-    def close_sweep(self, status: JobStatus, counts: Mapping[str, int], files: list[str]) -> None:
-        """Log the sweep's summary and end its parent run."""
+    def close_sweep(
+        self, status: JobStatus, counts: Mapping[str, int], files: Sequence[str], sort_by: str
+    ) -> None:
+        """Log the sweep's summary and end its parent run; the link will sort by `sort_by`."""
+        self._sort_by = sort_by
         self._metrics({f"sweep/{name}": count for name, count in counts.items()}, {})
         self._files(files)
         self._end(status)

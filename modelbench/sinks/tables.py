@@ -81,7 +81,7 @@ def _grid(rows: Mapping[str, Mapping[str, Metric]]) -> RenderableType:
     table.add_column("")
     for short, unit in units.items():
         name = short.removesuffix(SUFFIXES.get(unit, ""))
-        table.add_column(name if unit == "count" else f"{name} {unit}", justify="right")
+        table.add_column(name if unit in {"count", "1/s"} else f"{name} {unit}", justify="right")
     for part, row in rows.items():
         cells = [figure(row[short]) if short in row else "" for short in units]
         table.add_row(part, *cells)
