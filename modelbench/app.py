@@ -122,7 +122,7 @@ def _host() -> dict[str, Any]:
 def _folders(hydra_config: HydraConf) -> list[Path]:
     """Give the folders of configurations beside our own."""
     sources = hydra_config.runtime.config_sources
-    paths = [Path(source["path"]) for source in sources if source["schema"] == "file"]
+    paths = [Path(source.path) for source in sources if source.schema == "file"]
     return [path for path in paths if path != schema.CONF]
 
 

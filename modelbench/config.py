@@ -122,7 +122,7 @@ def test_label(config: Mapping[str, Any]) -> str:
     """Name the choice of stages: `all`, or their names joined."""
     chosen = list(stages(config))
     shipped = list(OmegaConf.load(CONF / "test" / "all.yaml").defaults)
-    return "all" if chosen == shipped else "+".join(chosen)
+    return "all" if chosen == shipped else "_".join(chosen)
 
 
 def job_name(config: Mapping[str, Any]) -> str:
@@ -136,9 +136,9 @@ def job_name(config: Mapping[str, Any]) -> str:
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
-    """Name a sweep after its models and the other keys that vary: `cnn+unet-image_size`."""
+    """Name a sweep after its models and the other keys that vary: `cnn_unet-image_size`."""
     pairs = [override.lstrip("+").partition("=")[::2] for override in overrides]
-    models = [value.replace(",", "+") for key, value in pairs if key == "model"]
+    models = [value.replace(",", "_") for key, value in pairs if key == "model"]
     varied = [key.rpartition(".")[2] for key, value in pairs if "," in value and key != "model"]
     return "-".join([*models, *varied]) or "sweep"
 

@@ -132,7 +132,8 @@ def _photo(path: Path | None) -> Pillow.Image:
         shipped = distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg")
         path = Path(str(shipped))
     with Pillow.open(path) as picture:
-        return picture.convert("RGB")
+        photo: Pillow.Image = picture.convert("RGB")
+    return photo
 
 
 def _crop(photo: Pillow.Image, size: int, rng: random.Random | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every mistake in a composed configuration, each in one line, before anything heavy is imported."""
+"""Every mistake in a composed configuration, each in one line; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ def _stage(name: str, entry: Any, folders: Sequence[Path]) -> Iterator[str]:
         for folder in folders:
             file = folder / "test" / f"{name}.yaml"
             if file.is_file():
-                entry = {**OmegaConf.load(file)[name], **entry}
+                shipped: Any = OmegaConf.load(file)
+                entry = {**shipped[name], **entry}
                 break
         else:
             stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
@@ -183,9 +184,10 @@ def _inputs(inputs: Any) -> Iterator[str]:
     if not isinstance(inputs, Mapping) or not inputs:
         yield f"model.inputs={inputs}: expected a mapping from forward arguments to their sources"
         return
+    such = "_target_: modelbench.inputs.Image"
     for key, source in inputs.items():
         if not isinstance(source, Mapping) or "_target_" not in source:
-            yield f"model.inputs.{key}: expected a source, such as _target_: modelbench.inputs.Image"
+            yield f"model.inputs.{key}: expected a source, such as {such}"
 
 
 def _targets(path: str, node: Any) -> Iterator[str]:

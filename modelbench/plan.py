@@ -38,7 +38,9 @@ class Plan:
 
 def plan(overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool) -> Plan:
     """Compose the jobs that `overrides` stand for and collect every mistake in them."""
-    made = Plan([f"--config-dir {folder}: no such folder" for folder in folders if not folder.is_dir()])
+    made = Plan(
+        [f"--config-dir {folder}: no such folder" for folder in folders if not folder.is_dir()]
+    )
     folders = [folder for folder in folders if folder.is_dir()]
     with initialize_config_dir(str(schema.CONF), version_base="1.3", job_name="modelbench"):
         loader = GlobalHydra.instance().config_loader()

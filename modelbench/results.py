@@ -130,5 +130,5 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
 
 
 def verdict(results: Sequence[Result]) -> JobStatus:
-    """Passed, unless a stage failed."""
+    """Tell how a job ended whose stages have these results: passed, unless one failed."""
     return "failed" if any(result.status == "failed" for result in results) else "passed"

@@ -122,4 +122,3 @@ def _axis_mistakes(order: Order) -> list[str]:
             for axis in lacking
         ]
     return found
-

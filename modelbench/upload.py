@@ -1,4 +1,4 @@
-"""Sends jobs to MLflow that it did not get when they ran: `python -m modelbench.upload FOLDER ...`."""
+"""Sends jobs to MLflow that it did not get in time: `python -m modelbench.upload FOLDER ...`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from modelbench.results import Job, Metric, Result, Summary
+from modelbench.results import Job, JobStatus, Metric, Result, Summary
 from modelbench.sinks.mlflow import MLflow
 
 
@@ -41,7 +41,7 @@ def upload(file: Path, tracker: MLflow) -> bool:
     tracker.open(job)
     for result in results:
         tracker.record(result)
-    status = "killed" if found["status"] == "running" else found["status"]
+    status: JobStatus = "killed" if found["status"] == "running" else found["status"]
     tracker.close(Summary(status, results, found["reason"]))
     return not tracker.broken
 

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from modelbench.reasons import Exit
 from modelbench.results import Result
 
-FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+FORKS = sys.platform != "win32"
 """Whether a new worker costs milliseconds; spawned ones import torch anew."""
 
 PRELOAD = "MODELBENCH_PRELOAD"
@@ -67,7 +66,9 @@ class Died(Exception):  # noqa: N818  (what happened, not what is wrong here)
 
 def start_server(targets: Iterable[str]) -> None:
     """Let the fork server begin to import torch and `targets`; returns at once."""
-    if FORKS:
+    if sys.platform != "win32":
+        from multiprocessing import forkserver
+
         os.environ[PRELOAD] = ",".join(dict.fromkeys(targets))
         multiprocessing.set_forkserver_preload(["modelbench.preload"])
         forkserver.ensure_running()
@@ -77,16 +78,20 @@ class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
     def __init__(self, order: Order) -> None:
-        context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
-        self._connection, theirs = context.Pipe()
-        self._exits, guard_end = context.Pipe() if FORKS else (None, None)
-        args = (theirs, order) if guard_end is None else (theirs, order, guard_end)
-        # Not a daemon: a daemon may have no children, and a model's DataLoader wants some.
-        self._process = context.Process(target=_guard if FORKS else _serve, args=args)
-        self._process.start()
+        self._connection, theirs = multiprocessing.Pipe()
+        self._exits: Connection | None = None
+        # Not daemons: a daemon may have no children, and a model's DataLoader wants some.
+        if sys.platform == "win32":
+            context = multiprocessing.get_context("spawn")
+            self._process = context.Process(target=_serve, args=(theirs, order))
+            self._process.start()
+        else:
+            self._exits, guards = multiprocessing.Pipe()
+            forks = multiprocessing.get_context("forkserver")
+            self._process = forks.Process(target=_guard, args=(theirs, order, guards))
+            self._process.start()
+            guards.close()
         theirs.close()
-        if guard_end is not None:
-            guard_end.close()
 
     def hello(self) -> Hello:
         """Wait until the worker is ready; raises Died or TimeoutError."""

@@ -54,7 +54,9 @@ class Workload:
     image: Path | None = None
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device) -> Workload:
+    def of(
+        cls, config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
+    ) -> Workload:
         """Make a workload of a checked configuration."""
         model = config["model"]
         return cls(
@@ -93,8 +95,8 @@ class Workload:
         except TypeError as error:
             takes = ", ".join(map(str, signature.parameters.values()))
             raise TypeError(
-                f"model.inputs gives {', '.join(self.sources)}, but {type(model).__name__}.forward takes "
-                f"({takes}): {error}"
+                f"model.inputs gives {', '.join(self.sources)}, but "
+                f"{type(model).__name__}.forward takes ({takes}): {error}"
             ) from None
         return model.eval().to(self.device)
 

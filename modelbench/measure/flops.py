@@ -18,14 +18,14 @@ aten = torch.ops.aten
 # Pointwise operations and reductions are known by their tags, views by their schema.
 FREE = {
     aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d, aten._local_scalar_dense,
-    aten._log_softmax, aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_view,
-    aten.adaptive_max_pool2d, aten.arange, aten.argmax, aten.argmin, aten.avg_pool1d,
-    aten.avg_pool2d, aten.avg_pool3d, aten.bernoulli, aten.cat, aten.clone, aten.constant_pad_nd,
-    aten.copy, aten.copy_, aten.cumsum, aten.embedding, aten.empty, aten.empty_like,
-    aten.empty_strided, aten.fill, aten.fill_, aten.flip, aten.full, aten.full_like, aten.gather,
-    aten.index, aten.index_put, aten.index_put_, aten.index_select, aten.lift_fresh,
-    aten.masked_fill, aten.masked_fill_, aten.max_pool2d_with_indices, aten.max_pool3d_with_indices,
-    aten.native_batch_norm, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
+    aten._log_softmax, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
+    aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_view, aten.adaptive_max_pool2d,
+    aten.arange, aten.argmax, aten.argmin, aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d,
+    aten.bernoulli, aten.cat, aten.clone, aten.constant_pad_nd, aten.copy, aten.copy_, aten.cumsum,
+    aten.embedding, aten.empty, aten.empty_like, aten.empty_strided, aten.fill, aten.fill_,
+    aten.flip, aten.full, aten.full_like, aten.gather, aten.index, aten.index_put, aten.index_put_,
+    aten.index_select, aten.lift_fresh, aten.masked_fill, aten.masked_fill_,
+    aten.max_pool2d_with_indices, aten.max_pool3d_with_indices, aten.native_batch_norm,
     aten.native_dropout, aten.native_group_norm, aten.native_layer_norm, aten.new_empty,
     aten.new_full, aten.new_ones, aten.new_zeros, aten.nonzero, aten.normal_, aten.ones,
     aten.ones_like, aten.pixel_shuffle, aten.rand, aten.rand_like, aten.randint, aten.randn,
@@ -39,7 +39,8 @@ FREE = {
 def _cpu_attention(
     query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any
 ) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
+    return flops
 
 
 # torch's own table lacks the CPU's fused attention, and would count it as nothing.
@@ -59,11 +60,11 @@ class Macs:
     """Operations without a formula that may multiply and accumulate -> how often they ran."""
 
 
-class _Uncounted(TorchDispatchMode):
+class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes operations that neither have a formula nor are known to be free."""
 
     def __init__(self, known: set[Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
         self.calls: dict[str, int] = defaultdict(int)
 

@@ -50,5 +50,7 @@ class Statistics:
 def _median_interval(array: np.ndarray) -> tuple[float, float] | None:
     if array.size < 6:  # 2 * 0.5**5 is over 5%
         return None
-    interval = stats.quantile_test(array, q=float(np.median(array)), p=0.5).confidence_interval(0.95)
+    interval = stats.quantile_test(array, q=float(np.median(array)), p=0.5).confidence_interval(
+        0.95
+    )
     return float(interval.low), float(interval.high)

@@ -50,11 +50,10 @@ def torchinfo_figures(model: nn.Module, batch: Batch) -> Figures:
     for layer in summary.summary_list:
         if layer.is_leaf_layer:
             by_class[layer.class_name] += layer.macs
-    sizes = [summary.total_input, summary.total_output_bytes, summary.total_param_bytes]
-    megabytes = [summary.to_megabytes(size) for size in sizes]
-    return Figures(
-        summary.total_mult_adds, *megabytes, sum(megabytes), by_class=by_class, table=str(summary)
-    )
+    sizes = summary.total_input, summary.total_output_bytes, summary.total_param_bytes
+    inputs, outputs, params = map(summary.to_megabytes, sizes)
+    total = inputs + outputs + params
+    return Figures(summary.total_mult_adds, inputs, outputs, params, total, by_class, str(summary))
 
 
 def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
@@ -66,7 +65,9 @@ def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
     exact["functional"] = macs.total - exact.total()
     kinds = sorted(exact.keys() | figures.by_class.keys())
     gaps = {kind: figures.by_class[kind] - exact[kind] for kind in kinds}
-    matter = [k for k in sorted(gaps, key=lambda k: -abs(gaps[k])) if abs(gaps[k]) > macs.total / 100]
+    matter = [
+        k for k in sorted(gaps, key=lambda k: -abs(gaps[k])) if abs(gaps[k]) > macs.total / 100
+    ]
     start = f"torchinfo's {figures.mult_adds / 1e9:.3f} G against exact {macs.total / 1e9:.3f} G"
     if not matter:
         return f"{start}: no kind of layer differs by over 1%"

@@ -46,7 +46,7 @@ class UNet(nn.Module):
         """Segment `images`."""
         levels = [self.stem(images)]
         for block in self.encoder:
-            levels.append(block(self.pool(levels[-1])))  # noqa: PERF401  (each needs the last)
+            levels.append(block(self.pool(levels[-1])))
         x = levels.pop()
         for upsample, block in zip(self.upsample, self.decoder, strict=True):
             x = block(torch.cat([levels.pop(), upsample(x)], dim=1))

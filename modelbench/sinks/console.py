@@ -16,7 +16,9 @@ PIPE_WIDTH = 120
 def terminal(*, errors: bool = False) -> Terminal:
     """Give a terminal; what goes into a pipe or a file is not folded at 80 columns."""
     plain = Terminal(highlight=False, stderr=errors)
-    return plain if plain.is_terminal else Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
+    return (
+        plain if plain.is_terminal else Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
+    )
 
 
 class Console:

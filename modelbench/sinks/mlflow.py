@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -17,9 +17,6 @@ import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.sinks.console import terminal
 from modelbench.sinks.mlflow_store import Store
-
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -88,7 +85,7 @@ class MLflow:
 
     def open_sweep(self, name: str, directory: Path, params: Mapping[str, Any]) -> str | None:
         """Start the parent run of a sweep; give its id, or None where there is no MLflow."""
-        self._filter = f"tags.sweep_id = '{name}'"
+        self._filter = f"tags.sweep_id = '{name}' and tags.kind = 'job'"
         tags = {"kind": "sweep", "sweep_id": name}
         self._start(name, directory, tags, params)
         return self._run_id
@@ -135,9 +132,7 @@ class MLflow:
 
         self._run_id = self._try(start, needs_run=False)
 
-    def _metrics(
-        self, values: Mapping[str, float], series: Mapping[str, Sequence[float]]
-    ) -> None:
+    def _metrics(self, values: Mapping[str, float], series: Mapping[str, Sequence[float]]) -> None:
         def send(store: Store) -> None:
             from mlflow.entities import Metric
 
@@ -173,7 +168,7 @@ class MLflow:
             return None
         try:
             return act(Store.open(self.uri, self.experiment))
-        except Exception as error:  # noqa: BLE001  (sqlalchemy, requests, OSError, MLflow's own)
+        except Exception as error:
             self.broken = True
             log.exception("MLflow")
             first_line = str(error).partition("\n")[0]

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelbench.results import Report
 from modelbench.stages.stage import Context, Stage
@@ -14,6 +14,7 @@ from modelbench.stages.stage import Context, Stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from modelbench.measure.torchinfo_figures import Figures
     from modelbench.workload import Batch, Workload
 
 MIB = 2**20
@@ -29,6 +30,7 @@ class Structure(Stage):
         """Give the metrics of the structure and write the layer table."""
         from modelbench.measure.flops import count_macs
         from modelbench.measure.layers import trace_layers, write_table
+        from modelbench.measure.torchinfo_figures import difference, torchinfo_figures
 
         report = Report()
         context.say("building the model")
@@ -51,10 +53,13 @@ class Structure(Stage):
         report.artifacts.append("layers.csv")
         context.say("asking torchinfo")
         try:
-            _torchinfo(report, model, batch, macs, layers, context.directory)
+            figures = torchinfo_figures(model, batch)
         except RuntimeError as error:  # torchinfo raises this for any model it cannot run
             log.exception("torchinfo")
             report.warnings.append(f"torchinfo cannot summarise this model: {error}")
+        else:
+            _torchinfo(report, figures, context.directory)
+            report.notes.append(difference(figures, macs, layers))
         return report
 
 
@@ -98,19 +103,13 @@ def _sizes(report: Report, model: nn.Module, directory: Path) -> None:
     report.metric("saved_mib", saved / MIB, "MiB")
 
 
-def _torchinfo(
-    report: Report, model: nn.Module, batch: Batch, macs: Any, layers: Any, directory: Path
-) -> None:
+def _torchinfo(report: Report, figures: Figures, directory: Path) -> None:
     """Put torchinfo's figures under their own name beside ours."""
-    from modelbench.measure.torchinfo_figures import difference, torchinfo_figures
-
-    figures = torchinfo_figures(model, batch)
     report.metric("torchinfo_mult_adds_g", figures.mult_adds / 1e9, "G")
     report.metric("input_mb", figures.input_mb, "MB")
     report.metric("forward_backward_mb", figures.forward_backward_mb, "MB")
     report.metric("params_mb", figures.params_mb, "MB")
     report.metric("total_mb", figures.total_mb, "MB")
-    report.notes.append(difference(figures, macs, layers))
     (directory / "torchinfo.txt").write_text(figures.table + "\n", encoding="utf-8")
     report.artifacts.append("torchinfo.txt")
 
