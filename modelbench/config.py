@@ -6,6 +6,7 @@ these types; the stages' sections are typed by the stages themselves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,9 @@ class Device:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the number of threads."""
+        """Check the device's form and the number of threads."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.name):
+            raise ValueError(f"name={self.name}: expected auto, cpu, cuda or cuda:1")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads={self.threads}: expected 1 or more")
 
@@ -89,14 +92,17 @@ class Precision:
 
     name: str = MISSING
 
+    def __post_init__(self) -> None:
+        """Refuse a label that nothing stands behind."""
+        if self.name != "fp32":
+            raise ValueError(f"name={self.name}: expected fp32")
+
 
 def register() -> None:
     """Tell Hydra what it needs beyond the YAMLs; may be called again."""
     # Hydra stops at the first key it does not know. In sections that are open to any key, it is
     # our own check that meets them, all of them at once.
-    sections: dict[str, Any] = {
-        name: DictConfig({}, flags={"struct": False}) for name in ("model", "test", "tracker")
-    }
+    sections: dict[str, Any] = {name: DictConfig({}, flags={"struct": False}) for name in SECTIONS}
     ConfigStore.instance().store("open_sections", DictConfig(sections))
     for name, resolver in (("job_name", _job_name), ("sweep_name", sweep_name)):
         OmegaConf.register_new_resolver(f"modelbench.{name}", resolver, replace=True)
@@ -115,7 +121,11 @@ def stages(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     `test.benchmark.budget_s=20` may stand on a command line that does not choose `benchmark`; the
     entry then lacks the `_target_` that the stage's own YAML brings.
     """
-    return {name: dict(entry) for name, entry in config["test"].items() if "_target_" in entry}
+    return {
+        name: dict(entry)
+        for name, entry in config["test"].items()
+        if isinstance(entry, Mapping) and "_target_" in entry
+    }
 
 
 def test_label(config: Mapping[str, Any]) -> str:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import importlib
 import re
-import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, ValidationError
+from omegaconf.errors import OmegaConfBaseException
 
 from modelbench import config as schema
 from modelbench import locate
-
-WANTED = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    dict: "a mapping",
-    list: "a list",
-}
+from modelbench.sections import (
+    WANTED,
+    first_line,
+    in_words,
+    same_kind,
+    section,
+    suggest,
+    targeted,
+)
 
 
 def mistakes(config: DictConfig, folders: Sequence[Path]) -> list[str]:
@@ -36,20 +32,22 @@ def mistakes(config: DictConfig, folders: Sequence[Path]) -> list[str]:
     try:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        return [f"{error.full_key or 'configuration'}: {_first_line(error)}"]
+        return [f"{error.full_key or 'configuration'}: {first_line(error)}"]
     settings = {key: value for key, value in plain.items() if key not in schema.SECTIONS}
-    found = list(_section("", schema.Settings, settings))
-    found += _section("device.", schema.Device, plain["device"])
-    found += _section("precision.", schema.Precision, plain["precision"])
-    found += _targeted("tracker.", plain["tracker"])
+    found = list(section("", schema.Settings, settings))
+    found += section("device.", schema.Device, plain["device"])
+    found += section("precision.", schema.Precision, plain["precision"])
+    found += targeted("tracker.", plain["tracker"])
     for name, entry in plain["test"].items():
         found += _stage(name, entry, folders)
     if not schema.stages(plain):
         found.append("test: no stage is chosen")
     model = plain["model"]
     own = _own_keys(config)
-    found += _section("model.", schema.Model, {k: v for k, v in model.items() if k not in own})
+    found += section("model.", schema.Model, {k: v for k, v in model.items() if k not in own})
     found += _axes(plain)
+    if "_target_" not in (model.get("build") or ()):
+        found.append("model.build: expected _target_: package.module.Name")
     found += _inputs(model.get("inputs"))
     found += _targets("model", model)
     found += _picture(plain["image"])
@@ -61,67 +59,15 @@ def changed_types(path: str, before: Any, after: Any) -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in before.keys() & after.keys():
             yield from changed_types(f"{path}.{key}", before[key], after[key])
-    elif before is not None and after is not None and not _same_kind(before, after):
-        wanted = f"{WANTED.get(type(before), type(before).__name__)} such as {before}"
-        yield f"{path}={after}: found {_found(after)}, expected {wanted}"
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """End a message about an unknown word: what is meant, most likely, and what there is."""
-    names = sorted(map(str, known))
-    close = difflib.get_close_matches(str(word), names, n=1)
-    return (f"; did you mean {close[0]}?" if close else "") + f" (known: {', '.join(names)})"
-
-
-def _section(path: str, kind: type, values: Mapping[Any, Any]) -> Iterator[str]:
-    """Hold one section against its dataclass."""
-    node = OmegaConf.structured(kind)
-    OmegaConf.set_readonly(node, False)
-    hints = typing.get_type_hints(kind)
-    clean = True
-    for key, value in values.items():
-        if key not in hints:
-            yield f"{path}{key}: unknown key{suggest(key, hints)}"
-            continue
-        try:
-            node = OmegaConf.merge(node, {key: value})
-        except (ValidationError, OmegaConfBaseException):
-            clean = False
-            wanted = _wanted(hints[key])
-            yield f"{path}{key}={value}: found {_found(value)}, expected {wanted}"
-    for key in sorted(OmegaConf.missing_keys(node)):
-        if key not in values:
-            clean = False
-            yield f"{path}{key}: missing; expected {_wanted(hints[key])}"
-    if clean:
-        try:
-            OmegaConf.to_object(node)  # runs the checks in __post_init__
-        except (ValueError, OmegaConfBaseException) as error:
-            yield f"{path}{_first_line(error)}"
-
-
-def _targeted(path: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """Hold a section against the dataclass that its own `_target_` names."""
-    target = values.get("_target_")
-    if target is None:
-        return
-    trouble = locate.trouble(str(target))
-    if trouble:
-        yield f"{path}_target_={target}: {trouble}"
-        return
-    module, _, name = target.rpartition(".")
-    kind = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        yield f"{path}_target_={target}: expected a dataclass whose fields are the keys"
-        return
-    rest = {key: value for key, value in values.items() if key != "_target_"}
-    yield from _section(path, kind, rest)
+    elif before is not None and after is not None and not same_kind(before, after):
+        like = f"{WANTED.get(type(before), type(before).__name__)} such as {before}"
+        yield f"{path}={after}: found {in_words(after)}, expected {like}"
 
 
 def _stage(name: str, entry: Any, folders: Sequence[Path]) -> Iterator[str]:
     path = f"test.{name}."
     if not isinstance(entry, Mapping):
-        yield f"test.{name}={entry}: found {_found(entry)}, expected the settings of a stage"
+        yield f"test.{name}={entry}: found {in_words(entry)}, expected the settings of a stage"
         return
     if "_target_" not in entry:  # settings of a stage that is not chosen: its own YAML says more
         for folder in folders:
@@ -134,7 +80,7 @@ def _stage(name: str, entry: Any, folders: Sequence[Path]) -> Iterator[str]:
             stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
             yield f"test.{name}: unknown stage{suggest(name, stages - {'all'})}"
             return
-    yield from _targeted(path, entry)
+    yield from targeted(path, entry)
 
 
 def _own_keys(config: DictConfig) -> set[str]:
@@ -216,30 +162,15 @@ def _picture(path: str | None) -> Iterator[str]:
         with Image.open(path) as picture:
             picture.load()
     except (UnidentifiedImageError, OSError) as error:
-        yield f"image={path}: not a picture that Pillow can read ({_first_line(error)})"
+        yield f"image={path}: not a picture that Pillow can read ({first_line(error)})"
 
 
-def _wanted(hint: Any) -> str:
-    """Say in words what a type hint accepts."""
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        parts = [part for part in typing.get_args(hint) if part is not type(None)]
-        return " or ".join(map(_wanted, parts)) + " or null"
-    hint = typing.get_origin(hint) or hint
-    return WANTED.get(hint, "a value" if hint is Any else getattr(hint, "__name__", str(hint)))
+def refuse(found: Sequence[str]) -> None:
+    """Tell the person what is wrong, one line each."""
+    from modelbench.sinks.console import terminal
 
-
-def _found(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    kind = {int: "the whole number", float: "the number", str: "the text", bool: "the switch"}
-    return f"{kind[type(value)]} {value!r}" if type(value) in kind else WANTED[type(value)]
-
-
-def _same_kind(before: Any, after: Any) -> bool:
-    if isinstance(before, float) and not isinstance(after, bool):
-        return isinstance(after, int | float)
-    return type(before) is type(after)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    out = terminal(errors=True)
+    count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    out.print(f"[bold red]modelbench:[/] {count} in the configuration", soft_wrap=True)
+    for mistake in found:
+        out.print(f"  - {mistake}", markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from modelbench import config as schema
-from modelbench.mistakes import changed_types, mistakes, suggest
+from modelbench.mistakes import changed_types, mistakes
+from modelbench.sections import first_line, suggest
 
 MOST = 64
 """Jobs of a sweep that are composed beforehand; of a larger one, each value once."""
@@ -38,6 +40,7 @@ class Plan:
 
 def plan(overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool) -> Plan:
     """Compose the jobs that `overrides` stand for and collect every mistake in them."""
+    schema.register()
     made = Plan(
         [f"--config-dir {folder}: no such folder" for folder in folders if not folder.is_dir()]
     )
@@ -67,6 +70,13 @@ def plan(overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool) -
     return made
 
 
+def make_importable(folders: Sequence[Path]) -> None:
+    """Let a `_target_` name a module that stands beside the user's configurations."""
+    for folder in map(str, folders):
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+
+
 def _check(overrides: list[str], known: _Known, made: Plan) -> None:
     """Compose one job, and add what is wrong with it."""
     try:
@@ -80,7 +90,7 @@ def _check(overrides: list[str], known: _Known, made: Plan) -> None:
         if not found:
             made.targets.append(config.model.build._target_)
     except (HydraException, OmegaConfBaseException) as error:
-        found = [str(error).partition("\n")[0]]
+        found = [first_line(error)]
     made.mistakes += found
 
 
@@ -90,6 +100,8 @@ def _singles(
     """Take an override apart into the single ones that it sweeps over."""
     try:
         override = parser.parse_override(text)
+        if not override.key_or_group:
+            raise HydraException
     except HydraException:
         found.append(f"{text}: expected KEY=VALUE, such as image_size=128")
         return

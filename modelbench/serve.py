@@ -103,10 +103,13 @@ def _device(config: Mapping[str, Any]) -> torch.device:
 
 def _device_mistakes(config: Mapping[str, Any]) -> list[str]:
     name = config["device"]["name"]
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    if not name.startswith("cuda"):
+        return []
+    if not torch.cuda.is_available():
         build = f"torch {torch.__version__}"
         return [f"device={name}: {build} finds no CUDA device; use device=cpu or device=auto"]
-    return []
+    index, count = torch.device(name).index or 0, torch.cuda.device_count()
+    return [f"device={name}: there are {count} CUDA devices, from cuda:0"] if index >= count else []
 
 
 def _axis_mistakes(order: Order) -> list[str]:

@@ -144,7 +144,8 @@ def _misfit(path: str, node: Mapping[Any, Any]) -> list[str]:
         cause = error.__cause__ or error
         return [f"{path}._target_={target}: cannot be imported: {cause}"]
     try:
-        signature = inspect.signature(function)
+        # What a decorator wraps may take less than the whole: transformers' configurations do.
+        signature = inspect.signature(function, follow_wrapped=False)
     except (TypeError, ValueError):
         return []  # compiled callables have none
     given = {str(key): value for key, value in node.items() if not str(key).startswith("_")}

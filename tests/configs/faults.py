@@ -1,0 +1,58 @@
+"""Stages that go wrong in each way that a stage can."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelbench.results import Report, Skip
+from modelbench.stages.stage import Context, Stage
+from modelbench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Fine(Stage):
+    """Says in which process it ran."""
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Report a number, a series, a file and what would upset a terminal."""
+        report = Report(notes=["a note with [brackets]"])
+        report.metric("pid", os.getpid(), "count")
+        report.metric("nothing", float("nan"), "count")
+        report.series["loss"] = [3.0, 2.0, 1.0]
+        (context.directory / "graph").mkdir(exist_ok=True)
+        (context.directory / "graph" / "fine.txt").write_text("fine", encoding="utf-8")
+        report.artifacts.append("graph/fine.txt")
+        print("printed by the model")  # noqa: T201
+        return report
+
+
+@dataclass(frozen=True)
+class Fault(Stage):
+    """Goes wrong as `how` says."""
+
+    how: str = "raise"
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Never return a good report."""
+        context.say("about to fail")
+        if self.how == "raise":
+            raise ValueError("a [reason]\nand more of it")
+        if self.how == "skip":
+            raise Skip("it does not apply")
+        if self.how == "hang":
+            time.sleep(600)
+        if self.how == "exit":
+            sys.exit(3)
+        if self.how == "die":
+            os._exit(3)
+        if self.how == "kill":
+            ballast = bytearray(os.urandom(1)) * (700 * 2**20)
+            os.kill(os.getpid(), signal.SIGKILL if len(ballast) else 0)
+        if self.how == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "allocate":
+            raise MemoryError
+        return Report(details={"path": Path()})  # no plain data

@@ -1,0 +1,70 @@
+"""Small models for the tests."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+class Toy(nn.Module):
+    """One linear layer."""
+
+    def __init__(self, width: int = 4, factor: float = 1.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take `[batch, width]`, give `[batch, 2]`."""
+        logits: Tensor = self.linear(x) * self.factor
+        return logits
+
+
+class Encoder(nn.Module):
+    """Tokens and a label in, `hidden` times the label's embedding out, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(50, 8)
+        self.labels = nn.Embedding(3, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, tokens: Tensor, *, label: Tensor) -> "Encoded":
+        """Take `[batch, length]` and `[batch]`."""
+        x = self.tokens(tokens)
+        x = self.attention(x, x, x)[0]
+        return Encoded(x, {"pooled": x.mean(1) * self.labels(label)})
+
+
+@dataclass
+class Encoded:
+    """An output that is a dataclass."""
+
+    hidden: Tensor
+    more: dict[str, Tensor]
+
+
+class Silent(nn.Module):
+    """A model that returns no tensor."""
+
+    def forward(self, x: Tensor) -> str:
+        """Return text."""
+        return f"{x.shape}"
+
+
+class Broken(nn.Module):
+    """A model whose output is not finite."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Divide by zero."""
+        return x / torch.zeros_like(x)
+
+
+def no_module() -> str:
+    """Build what is no module."""
+    return "a string"
+
+
+def mean_of(model: nn.Module, batch: object) -> object:
+    """Call the model; a phase of its own."""
+    return model(batch.named()["x"]).mean()  # type: ignore[attr-defined]

@@ -1,0 +1,62 @@
+"""What the tests share: the command line, run in this process, and a folder of toys and faults."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbench.app import run
+from modelbench.sweep import Sweep
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+@dataclass
+class Done:
+    """What a command line left behind."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The only `results.json`."""
+        (file,) = self.files
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Run modelbench in an empty folder, with the toys in reach and without a tracker."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["modelbench"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = signal.getsignal(signal.SIGTERM)
+
+    def act(*overrides: str, tracker: str = "none") -> Done:
+        Sweep.current = None
+        given = [f"tracker={tracker}"] if tracker else []
+        status = run(["--config-dir", str(CONFIGS), *given, *overrides])
+        out, err = capfd.readouterr()
+        files = sorted((tmp_path / "outputs").rglob("results.json"))
+        return Done(status, out, err, tmp_path, files)
+
+    yield act
+    Sweep.current = None
+    signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,123 @@
+"""Every mistake is one line that says what was found and what was expected."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, Command
+
+CASES = [
+    ("model=cnm", "model=cnm: unknown model; did you mean cnn?"),
+    ("test=benhcmark", "unknown test; did you mean benchmark?"),
+    ("test=[fine,foo]", "test=foo: unknown test"),
+    ("test=[]", "test: no stage is chosen"),
+    ("precision=fp33", "unknown precision; did you mean fp32?"),
+    ("device=gpu", "(known: auto, cpu, cuda)"),
+    ("tracker=wandb", "(known: mlflow, none)"),
+    ("imge_size=3", "imge_size: unknown key; did you mean image_size?"),
+    ("+imge_size=3", "imge_size: unknown key; did you mean image_size?"),
+    ("model.imput_channels=1", "model.imput_channels: unknown key"),
+    ("+model.foo.bar=1", "model.foo: unknown key"),
+    ("test.fine.timeout=1", "test.fine.timeout: unknown key; did you mean timeout_s?"),
+    ("test.benchmark.budget=1", "test.benchmark.budget: unknown key; did you mean budget_s?"),
+    ("test.benhcmark.budget_s=1", "test.benhcmark: unknown stage; did you mean benchmark?"),
+    ("test.fine=3", "test.fine=3: found the whole number 3, expected the settings of a stage"),
+    ("device.thread=2", "device.thread: unknown key; did you mean threads?"),
+    ("image_size=abc", "image_size=abc: found the text 'abc', expected a whole number or null"),
+    ("image_size=1.5", "found the number 1.5, expected a whole number"),
+    ("image_size=-1", "image_size=-1: impossible; the least that works is 4"),
+    ("batch_size=0", "batch_size=0: impossible; the least that works is 1"),
+    ("batch_size=true", "batch_size=True: found the switch True, expected a whole number"),
+    ("sequence_length=8", "model cnn has no such axis; it has batch_size, image_size"),
+    ("model.axes.image_size=x", "model.axes={'batch_size': 1, 'image_size': 'x'}"),
+    ("model.num_classes=ten", "found the text 'ten', expected a whole number such as 10"),
+    ("seed=-1", "seed=-1: expected 0 to 4294967295"),
+    ("device.threads=0", "device.threads=0: expected 1 or more"),
+    ("test.fine.timeout_s=0", "test.fine.timeout_s=0.0: expected more than 0"),
+    ("test.fine.timeout_s=soon", "found the text 'soon', expected a number"),
+    ("model.weights=pretrained", "model.weights=pretrained: expected random"),
+    ("model.build._target_=modelbench.models.cnn.CNN", "modelbench.models.cnn has no 'CNN'"),
+    ("model.build._target_=nowhere.Net", "no module 'nowhere' is installed"),
+    ("model.build._target_=${model.nothing}", "model.nothing"),
+    ("~model.build._target_", "model.build: expected _target_"),
+    ("model.inputs.images=3", "model.inputs.images: expected a source"),
+    ("model.inputs=null", "model.inputs=None: expected a mapping"),
+    ("image=missing.jpg", "image=missing.jpg: there is no such file"),
+    (f"image={CONFIGS / 'toys.py'}", "not a picture that Pillow can read"),
+    ("image_size=64,128", "image_size=64,128: several values want --multirun"),
+    ("image_size", "image_size: expected KEY=VALUE"),
+    ("=3", "=3: expected KEY=VALUE"),
+    ("hydra.run.dir=taken/below", "output folder taken/below: cannot be written to"),
+    ("model.build.depth=3", "got an unexpected keyword argument 'depth'; it takes input_channels"),
+    ("model.inputs.images.size=3", "got an unexpected keyword argument 'size'; it takes channels"),
+    ("+model.inputs.x={_target_: modelbench.inputs.Tokens, vocab_size: 5}", "needs the axis seq"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), CASES, ids=[case[0][:40] for case in CASES])
+def test_each_mistake_is_said(command: Command, override: str, message: str) -> None:
+    """One clear line, status 1, no traceback, no model built."""
+    Path("taken").write_text("a file where a folder is wanted")
+    done = command("test=[fine]", override)
+    assert done.status == 1
+    assert message in done.err
+    assert "Traceback" not in done.err + done.out
+    assert not any("fine" in file.read_text() for file in done.folder.rglob("model_test.log"))
+
+
+def test_all_mistakes_come_together(command: Command) -> None:
+    """Four unlike mistakes, four lines."""
+    done = command("model=unet", "image_size=7", "imge_size=3", "seed=x", "test.benchmark.min=1")
+    assert done.err.startswith("modelbench: 4 mistakes in the configuration")
+    assert "image_size=7: too small for unet; the least that works is 16" in done.err
+    assert done.err.count("\n  - ") == 4
+    assert not done.files
+
+
+def test_sizes_obey_the_limits_of_the_model(command: Command) -> None:
+    """The nearest sizes and the greatest one are named."""
+    done = command("model=unet", "image_size=100")
+    assert "unet takes multiples of 16; the nearest are 96 and 112" in done.err
+    done = command("model=encoder", "sequence_length=65")
+    assert "too large for encoder; the greatest that works is 64" in done.err
+
+
+def test_every_job_of_a_sweep_is_checked_first(command: Command) -> None:
+    """A size that only one of the models cannot take stops the sweep before its first job."""
+    done = command("--multirun", "model=cnn,unet", "image_size=64,8", "test=fine")
+    assert done.status == 1
+    assert "image_size=8: too small for unet" in done.err
+    assert not done.files
+
+
+def test_flags_that_do_not_exist(command: Command, tmp_path: Path) -> None:
+    """Argparse's own message, and our status."""
+    done = command("--frobnicate")
+    assert done.status == 1
+    assert "unrecognized arguments: --frobnicate" in done.err
+
+
+def test_a_folder_that_does_not_exist() -> None:
+    """`--config-dir` is checked like everything else."""
+    words = ["-m", "modelbench", "--config-dir", "nowhere", "seed=x"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "nowhere: no such folder" in done.stderr
+    assert "seed=x: found the text 'x'" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["image_size=abc"], ["test.benchmark.budget=1"]])
+def test_help_and_mistakes_import_nothing_heavy(words: list[str]) -> None:
+    """Neither torch nor MLflow, whatever the section that the mistake is in."""
+    program = (
+        "import atexit, sys; from modelbench.__main__ import main; sys.argv[1:] = sys.argv[1:]; "
+        "atexit.register(lambda: print('heavy:', {'torch', 'mlflow'} & set(sys.modules))); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], capture_output=True, text=True, check=False
+    )
+    assert "heavy: set()" in done.stdout
+    assert done.returncode == (0 if words == ["--help"] else 1)

@@ -1,0 +1,91 @@
+"""Whatever a stage does, it has a result, and the other stages have theirs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+ENDS = {
+    "raise": "ValueError: a [reason]",
+    "exit": "the model's code called sys.exit(3)",
+    "die": "the worker process ended with status 3 before the stage had a result",
+    "kill": r"killed by signal 9 (SIGKILL): most likely out of memory; peak so far",
+    "segfault": "killed by signal 11 (SIGSEGV); ",
+    "allocate": "out of memory: MemoryError; try batch_size=1",
+    "unplain": "TypeError: Object of type PosixPath is not JSON serializable",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_every_end_is_a_result(command: Command) -> None:
+    """Each way to fail has its reason, and the stages around it pass."""
+    done = command("model=toy", f"test=[{','.join(ENDS)},skip,fine]")
+    stages = done.results["stages"]
+    assert done.status == 1
+    assert done.results["status"] == "failed"
+    assert list(stages) == [*ENDS, "skip", "fine"]
+    for name, reason in ENDS.items():
+        assert stages[name]["status"] == "failed"
+        assert stages[name]["reason"].startswith(reason)
+        assert stages[name]["reason"] in " ".join(done.out.split())
+    assert (stages["skip"]["status"], stages["skip"]["reason"]) == ("skipped", "it does not apply")
+    assert stages["fine"]["status"] == "passed"
+    log = done.files[0].with_name("model_test.log").read_text(encoding="utf-8")
+    assert "Traceback" in log
+    assert "and more of it" in log
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_a_killed_worker_tells_its_peak(command: Command) -> None:
+    """The peak covers the 700 MiB that the stage held, though nobody polled for it."""
+    done = command("model=toy", "test=kill")
+    reason = done.results["stages"]["kill"]["reason"]
+    found = re.fullmatch(r".*peak so far ([\d.]+) GiB; try batch_size=1", reason)
+    assert found, reason
+    assert 0.7 < float(found[1]) < 3
+
+
+def test_a_hang_is_ended_at_its_limit(command: Command) -> None:
+    """The reason names the setting, the log where it hung, and the next stage runs."""
+    done = command("model=toy", "test=[hang,fine]", "test.hang.timeout_s=0.5")
+    hang = done.results["stages"]["hang"]
+    assert hang["reason"].startswith("not done after 0.5 s")
+    assert "test.hang.timeout_s" in hang["reason"]
+    assert hang["seconds"] < 10
+    assert done.results["stages"]["fine"]["status"] == "passed"
+    log = done.files[0].with_name("model_test.log").read_text(encoding="utf-8")
+    assert "faults.py" in log
+
+
+def test_what_a_model_prints_goes_to_the_log(command: Command) -> None:
+    """The tables stay clean, the log has it; a NaN metric is a warning."""
+    done = command("model=toy", "test=fine")
+    assert "printed by the model" not in done.out
+    log = done.files[0].with_name("model_test.log").read_text(encoding="utf-8")
+    assert "printed by the model" in log
+    assert "nothing" not in done.results["stages"]["fine"]["metrics"]
+    assert done.results["stages"]["fine"]["warnings"] == ["nothing came out as nan and is left out"]
+    assert "a note with [brackets]" in done.out
+
+
+def test_a_model_whose_code_dies_on_import_is_a_failed_job(
+    command: Command, tmp_path: Path
+) -> None:
+    """The worker's death before any stage is the job's reason."""
+    (tmp_path / "deadly.py").write_text("import os\nos._exit(7)\nclass Net: ...\n")
+    sys.path.insert(0, str(tmp_path))
+    done = command("model=toy", "test=fine", "model.build={_target_: deadly.Net}")
+    assert done.status == 1
+    assert done.results["reason"].startswith("the worker process ended with status 7")
+    assert done.results["stages"] == {}
+
+
+def test_each_stage_has_a_process_of_its_own(command: Command) -> None:
+    """Caches of one stage cannot flatter the next."""
+    stages = command("model=toy", "test=[fine,also_fine]").results["stages"]
+    pids = [stages[name]["metrics"][f"{name}/pid"]["value"] for name in ("fine", "also_fine")]
+    assert pids[0] != pids[1]
