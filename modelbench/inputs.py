@@ -143,4 +143,4 @@ def _crop(photo: Pillow.Image, size: int, rng: random.Random | None) -> np.ndarr
     left = spare_x // 2 if rng is None else rng.randint(0, spare_x)
     top = spare_y // 2 if rng is None else rng.randint(0, spare_y)
     box = (left, top, left + side, top + side)
-    return np.asarray(photo.resize((size, size), Pillow.Resampling.BICUBIC, box=box))
+    return np.asarray(photo.crop(box).resize((size, size), Pillow.Resampling.BICUBIC))

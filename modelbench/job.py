@@ -39,10 +39,12 @@ def job(config: DictConfig) -> None:
     about = _job(plain, hydra_config)
     tracker = instantiate(config.tracker) if config.tracker._target_ else None
     sinks = [Files(), Console(), *([tracker] if tracker else [])]
-    start_server([plain["model"]["build"]["_target_"]])
     try:
         if found:
             raise runner.ConfigurationError(found)
+        start_server([plain["model"]["build"]["_target_"]])
+        if tracker:
+            tracker.prepare(about.directory)
         status = runner.run(about, sinks).status
     except runner.ConfigurationError as error:
         status = "failed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib.util
+import pkgutil
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -38,7 +39,8 @@ def trouble(target: str) -> str | None:
     names = _names(spec)
     if names is None or parts[found] in names:
         return None
-    submodules = {path.stem for path in _submodules(spec)}
+    places = spec.submodule_search_locations or []
+    submodules = {module.name for module in pkgutil.iter_modules(places)}
     close = difflib.get_close_matches(parts[found], sorted(names | submodules), n=1)
     hint = f"; did you mean {'.'.join([*parts[:found], *close])}?" if close else ""
     return f"{spec.name} has no {parts[found]!r}{hint}"
@@ -76,8 +78,3 @@ def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             waiting.extend(ast.iter_child_nodes(node))
-
-
-def _submodules(spec: ModuleSpec) -> Iterator[Path]:
-    for location in spec.submodule_search_locations or ():
-        yield from Path(location).glob("[!_]*.py")

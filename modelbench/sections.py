@@ -96,6 +96,8 @@ def in_words(value: Any) -> str:
 
 def same_kind(before: Any, after: Any) -> bool:
     """Tell whether one value may stand where the other stood; a whole number is a number."""
+    if "${" in f"{before}{after}":  # what an interpolation stands for is not known here
+        return True
     if isinstance(before, float) and not isinstance(after, bool):
         return isinstance(after, int | float)
     return type(before) is type(after)

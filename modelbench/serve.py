@@ -35,7 +35,10 @@ def serve(connection: Connection, order: Order) -> None:
     """Answer the job process until it hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
     file = _write_to_log(order)
-    found = misfits("model", order.config["model"]) + _device_mistakes(order.config)
+    model = dict(order.config["model"])
+    called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
+    found = misfits("model", model) + misfits("model", called_later, partial=True)
+    found += _device_mistakes(order.config)
     if not found:
         found = [*_axis_mistakes(order)]
     if found:

@@ -118,25 +118,27 @@ class Workload:
         return sum(name.isdigit() for name in self.sources)
 
 
-def misfits(path: str, node: Any) -> list[str]:
+def misfits(path: str, node: Any, *, partial: bool = False) -> list[str]:
     """Import every `_target_` below `node` and hold its arguments against its signature.
 
-    Nothing is called. Gives one line for each target that does not fit.
+    Nothing is called. Gives one line for each target that does not fit. With `partial`, the
+    outermost targets are called with further arguments later, as phases and losses are.
     """
     found: list[str] = []
     children: Mapping[Any, Any] = {}
     if isinstance(node, Mapping):
         children = node
         if "_target_" in node:
-            found += _misfit(path, node)
+            found += _misfit(path, node, partial or bool(node.get("_partial_")))
+            partial = False
     elif isinstance(node, list):
         children = dict(enumerate(node))
     for key, value in children.items():
-        found += misfits(f"{path}.{key}", value)
+        found += misfits(f"{path}.{key}", value, partial=partial)
     return found
 
 
-def _misfit(path: str, node: Mapping[Any, Any]) -> list[str]:
+def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     target = node["_target_"]
     try:
         function = get_object(target)
@@ -149,7 +151,7 @@ def _misfit(path: str, node: Mapping[Any, Any]) -> list[str]:
     except (TypeError, ValueError):
         return []  # compiled callables have none
     given = {str(key): value for key, value in node.items() if not str(key).startswith("_")}
-    bind = signature.bind_partial if node.get("_partial_") else signature.bind
+    bind = signature.bind_partial if partial else signature.bind
     try:
         bind(*node.get("_args_", ()), **given)
     except TypeError as error:

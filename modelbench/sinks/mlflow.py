@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+from rich.markup import escape
 
 import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
@@ -44,6 +45,11 @@ class MLflow:
         self._directory = Path()
         self._sort_by = ""
         self._filter = ""
+
+    def prepare(self, directory: Path) -> None:
+        """Import MLflow and open the store, while the fork server imports torch on another core."""
+        self._directory = directory
+        self._try(lambda _: None, needs_run=False)
 
     def open(self, job: Job) -> None:
         """Start the job's run, with its params and tags."""
@@ -171,9 +177,11 @@ class MLflow:
         except Exception as error:
             self.broken = True
             log.exception("MLflow")
-            first_line = str(error).partition("\n")[0]
+            why = str(error).partition("\n")[0]
+            if isinstance(error, ModuleNotFoundError):
+                why += " (pip install mlflow, or leave it out with tracker=none)"
             terminal(errors=True).print(
-                f"\n[yellow]warning:[/] MLflow has not recorded this: {first_line}\n"
+                f"\n[yellow]warning:[/] MLflow has not recorded this: {escape(why)}\n"
                 f"The results are in {self._directory}; once it works again, upload them with\n"
                 f"  python -m modelbench.upload {self._directory}",
                 soft_wrap=True,

@@ -1,0 +1,87 @@
+"""Every YAML that is shipped composes, and names follow from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from modelbench import config as schema
+from modelbench.mistakes import mistakes
+from modelbench.usage import usage
+
+YAMLS = sorted(schema.CONF.rglob("*.yaml"))
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """Compose a plain configuration that has no mistakes."""
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        config = compose("config", list(overrides))
+    assert mistakes(config, [schema.CONF]) == []
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return plain
+
+
+def test_the_walk_sees_every_yaml() -> None:
+    """A walk that sees nothing tests nothing."""
+    assert len(YAMLS) == 12
+    assert {path.parent.name for path in YAMLS} == {"conf", *schema.SECTIONS}
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_each_yaml_composes(path: Path) -> None:
+    """Each option, chosen by its name, has no mistakes, and says what it is for."""
+    first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+    assert first.startswith("# ")
+    assert second.startswith("#   python -m modelbench")
+    if path.parent != schema.CONF:
+        composed(f"{path.parent.name}={path.stem}")
+        assert first.removeprefix("# ") in usage()
+
+
+def test_the_command_in_each_yaml_is_right() -> None:
+    """The exact command that a YAML opens with has no mistakes either."""
+    for path in YAMLS:
+        command = path.read_text(encoding="utf-8").splitlines()[1]
+        composed(*command.removeprefix("#   python -m modelbench").split())
+
+
+def test_all_is_every_stage() -> None:
+    """`test=all` leaves out no stage that is shipped."""
+    names = {path.stem for path in YAMLS if path.parent.name == "test"} - {"all"}
+    assert set(schema.stages(composed())) == names
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["model=unet"], "unet-all-256-fp32"),
+        (["image_size=8", "batch_size=4"], "cnn-all-8-b4-fp32"),
+        (["test=structure"], "cnn-structure-32-fp32"),
+        (["test=[benchmark,structure]"], "cnn-benchmark_structure-32-fp32"),
+    ],
+)
+def test_a_job_is_named_after_what_it_measures(overrides: list[str], name: str) -> None:
+    """Model, stages, sizes, precision; a batch only where there is one."""
+    assert schema.job_name(composed(*overrides)) == name
+
+
+def test_stages_keep_the_order_asked_for() -> None:
+    """Settings of a stage that is not chosen do not choose it."""
+    config = composed("test=[benchmark]", "test.structure.timeout_s=3")
+    assert list(schema.stages(config)) == ["benchmark"]
+    config = composed("test=[benchmark,structure]")
+    assert list(schema.stages(config)) == ["benchmark", "structure"]
+
+
+def test_a_sweep_is_named_after_what_varies() -> None:
+    """Models first, then the other keys with several values."""
+    assert schema.sweep_name(["model=cnn,unet", "image_size=64,128", "seed=1"]) == (
+        "cnn_unet-image_size"
+    )
+    assert schema.sweep_name(["test.benchmark.min_s=1,2"]) == "min_s"
+    assert schema.sweep_name([]) == "sweep"

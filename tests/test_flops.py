@@ -1,0 +1,95 @@
+"""MACs are exact: held against formulas worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from modelbench.measure.flops import FREE, count_macs
+from modelbench.measure.layers import trace_layers, write_table
+from modelbench.models.cnn import SimpleCNN
+from modelbench.models.unet import UNet
+
+
+def macs(model: nn.Module, *inputs: Tensor, **named: Any) -> int:
+    """Count one forward call in evaluation mode."""
+    return count_macs(model.eval(), lambda: model(*inputs, **named)).total
+
+
+def test_layers_by_hand() -> None:
+    """Outputs times the products that each needs; a transposed convolution by its input."""
+    assert macs(nn.Linear(7, 5), torch.rand(2, 3, 7)) == 2 * 3 * 7 * 5
+    assert macs(nn.Conv2d(4, 6, 3, groups=2), torch.rand(2, 4, 8, 8)) == 2 * 6 * 6 * 6 * 2 * 9
+    assert macs(nn.Conv1d(4, 6, 3), torch.rand(1, 4, 8)) == 6 * 6 * 4 * 3
+    assert macs(nn.ConvTranspose2d(4, 6, 2, 2), torch.rand(1, 4, 8, 8)) == 4 * 8 * 8 * 6 * 4
+
+
+@pytest.mark.parametrize("weights", [False, True], ids=["fused", "unfused"])
+def test_attention_counts_whichever_way_it_runs(weights: bool) -> None:
+    """Four projections and two products of queries, keys and values."""
+    batch, length, width = 2, 10, 16
+    x = torch.rand(batch, length, width)
+    model = nn.MultiheadAttention(width, 4, batch_first=True)
+    found = macs(model, x, x, x, need_weights=weights)
+    assert found == batch * (4 * length * width * width + 2 * length * length * width)
+
+
+def test_a_transformer_layer_counts_despite_its_fast_path() -> None:
+    """In evaluation mode torch would run it as one opaque operation."""
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+    found = count_macs(layer.eval(), lambda: layer(torch.rand(2, 10, 16)))
+    assert found.total == 2 * (4 * 10 * 16 * 16 + 2 * 10 * 10 * 16 + 2 * 10 * 16 * 32)
+    assert not found.uncounted
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_the_reference_unet() -> None:
+    """The figure worked out by hand for 256x256; and on the meta device it costs nothing."""
+    with torch.device("meta"):
+        model, image = UNet(), torch.rand(1, 3, 256, 256)
+    assert macs(model, image) == 48_167_387_136
+    assert sum(p.numel() for p in model.parameters()) == 31_043_521
+
+
+def test_what_has_no_formula_is_listed() -> None:
+    """A product outside every formula is named, what costs no MACs is not."""
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = nn.Bilinear(40, 40, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            spectrum = torch.fft.fft(x).real.relu().sum()
+            return torch.cdist(x, x) + spectrum + self.both(x, x).mean() + x.softmax(-1).mean()
+
+    model = Odd()
+    found = count_macs(model, lambda: model(torch.rand(1, 40, 40)))
+    assert found.total == 0
+    names = sorted(name.removeprefix("aten.") for name in found.uncounted)
+    assert [name.strip("_").split("_")[0] for name in names] == ["euclidean", "fft", "trilinear"]
+
+
+def test_modules_share_the_total(tmp_path: Any) -> None:
+    """Leaves add up to the root, and the layer table says so."""
+    model, image = SimpleCNN(), torch.rand(1, 3, 16, 16)
+    found = count_macs(model, lambda: model(image))
+    layers = trace_layers(model, lambda: model(image))
+    assert found.by_module[""] == found.total
+    leaves = [found.by_module.get(layer.path, 0) for layer in layers if layer.leaf]
+    assert sum(leaves) == found.total
+    write_table(layers, found.by_module, tmp_path / "layers.csv")
+    lines = (tmp_path / "layers.csv").read_text().splitlines()
+    assert lines[0] == "layer,class,calls,inputs,outputs,own_params,macs"
+    assert lines[1] == f"(model),SimpleCNN,1,1x3x16x16,1x10,0,{found.total}"
+    assert lines[3] == "features.0,Conv2d,1,1x3x16x16,1x32x16x16,896,221184"
+
+
+def test_the_free_operations_exist() -> None:
+    """None of them has a formula: it would be counted, and called free."""
+    from torch.utils.flop_counter import flop_registry
+
+    assert not FREE & set(flop_registry)

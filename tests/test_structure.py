@@ -1,0 +1,61 @@
+"""The structure stage says what a model is, to the digit."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from conftest import Command
+
+
+def test_the_reference_table_of_the_unet(command: Command) -> None:
+    """Every figure of the reference, and torchinfo's own beside the exact MACs, with the cause."""
+    done = command("model=unet", "test=structure")
+    stage = done.results["stages"]["structure"]
+    metrics = {name.partition("/")[2]: m["value"] for name, m in stage["metrics"].items()}
+    assert metrics["params"] == metrics["trainable_params"] == 31_043_521
+    assert metrics["size_mib"] == pytest.approx(118.47, abs=0.005)
+    assert metrics["saved_mib"] == pytest.approx(118.5, abs=0.05)
+    assert metrics["macs_g"] == 48.167387136
+    assert metrics["uncounted_ops"] == 0
+    assert metrics["torchinfo_mult_adds_g"] == pytest.approx(54.65, abs=0.005)
+    assert metrics["input_mb"] == pytest.approx(0.79, abs=0.005)
+    assert metrics["forward_backward_mb"] == pytest.approx(575.14, abs=0.005)
+    assert metrics["params_mb"] == pytest.approx(124.17, abs=0.005)
+    assert metrics["total_mb"] == pytest.approx(700.10, abs=0.005)
+    assert stage["details"]["output_shapes"] == {"0": [1, 1, 256, 256]}
+    for figure in ("31,043,521", "118.47", "48.167", "54.650", "0.79", "575.14", "700.10"):
+        assert figure in done.out
+    assert "counts a transposed convolution by its output area" in " ".join(done.out.split())
+    with (done.files[0].parent / "layers.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum(int(row["own_params"]) for row in rows) == 31_043_521
+
+
+def test_a_dataclass_output_and_two_kinds_of_argument(command: Command) -> None:
+    """Shapes by path, attention counted, and no trouble where torchinfo gives up."""
+    done = command("model=encoder", "test=structure")
+    stage = done.results["stages"]["structure"]
+    assert stage["status"] == "passed"
+    details = stage["details"]
+    assert details["input_shapes"] == {"0": [2, 5], "label": [2]}
+    assert details["output_shapes"] == {"hidden": [2, 5, 8], "more.pooled": [2, 8]}
+    exact = 2 * (4 * 5 * 8 * 8 + 2 * 5 * 5 * 8)
+    assert stage["metrics"]["structure/macs_g"]["value"] * 1e9 == pytest.approx(exact)
+    assert any("torchinfo cannot summarise this model" in w for w in stage["warnings"])
+
+
+def test_an_output_that_is_not_finite_is_a_warning(command: Command) -> None:
+    """And named."""
+    done = command("model=broken", "test=structure")
+    stage = done.results["stages"]["structure"]
+    assert stage["details"]["output_finite"] == {"0": False}
+    assert "output 0 holds NaN or infinity" in stage["warnings"]
+
+
+def test_a_model_that_returns_no_tensor_fails(command: Command) -> None:
+    """With a reason that names it."""
+    done = command("model=silent", "test=structure")
+    assert done.status == 1
+    reason = done.results["stages"]["structure"]["reason"]
+    assert reason == "TypeError: Silent returned no tensor; expected at least one"

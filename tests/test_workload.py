@@ -1,0 +1,106 @@
+"""A workload builds what its YAML describes, the same each time, or says why it cannot."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from conftest import CONFIGS
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from modelbench import config as schema
+from modelbench.workload import Workload, misfits
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(CONFIGS)
+
+
+def workload(*overrides: str) -> Workload:
+    """Make the workload of a command line, on the CPU."""
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        words = [f"hydra.searchpath=[file://{CONFIGS}]", *overrides]
+        config = OmegaConf.to_container(compose("config", words), resolve=True)
+    assert isinstance(config, Mapping)
+    plain: dict[str, Any] = {str(key): value for key, value in config.items()}
+    return Workload.of(plain, schema.axes(plain), torch.device("cpu"))
+
+
+def test_models_are_built_afresh_and_alike() -> None:
+    """Seeded weights, evaluation mode; another seed, other weights."""
+    first, second = workload("model=toy").build(), workload("model=toy").build()
+    assert first is not second
+    assert not first.training
+    assert torch.equal(*(m.get_parameter("linear.weight") for m in (first, second)))
+    third = workload("model=toy", "seed=1").build()
+    assert not torch.equal(*(m.get_parameter("linear.weight") for m in (first, third)))
+
+
+def test_batches_follow_the_sizes() -> None:
+    """The workload's own sizes, or those of one call."""
+    toy = workload("model=toy", "batch_size=6")
+    assert toy.batch().named()["x"].shape == (6, 4)
+    assert toy.batch(batch_size=2).named()["x"].shape == (2, 4)
+
+
+def test_positional_and_named_arguments() -> None:
+    """A key that is a number is a place, and dataclass outputs come through."""
+    encoder = workload("model=encoder")
+    batch = encoder.batch()
+    assert [tensor.shape for tensor in batch.args] == [(2, 5)]
+    assert set(batch.named()) == {"0", "label"}
+    hidden: Any = encoder.phases(encoder.build(), batch)["forward"]()
+    assert hidden.hidden.shape == (2, 5, 8)
+
+
+def test_phases_of_ones_own() -> None:
+    """A phase is a callable that takes the model and the batch."""
+    toy = workload("model=toy", "+model.phases={mean: {_target_: toys.mean_of}}")
+    phases = toy.phases(toy.build(), toy.batch())
+    assert list(phases) == ["mean"]
+    assert phases["mean"]().shape == ()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.build={_target_: toys.no_module, width: 1}", "toys.no_module gave str"),
+        (
+            "model.inputs={y: {_target_: modelbench.inputs.Labels, num_classes: 2}}",
+            "model.inputs gives x, y, but Toy.forward takes (x: torch.Tensor)",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_explained(override: str, message: str) -> None:
+    """A recipe that gives no module, and arguments that forward does not take."""
+    found = workload("model=toy", override)
+    recipe = {key: value for key, value in found.recipe.items() if value != 1}
+    with pytest.raises(TypeError) as caught:
+        Workload(found.name, found.axes, found.device, recipe, found.sources).build()
+    assert message in str(caught.value)
+
+
+def test_arguments_are_held_against_signatures() -> None:
+    """Nested targets too; a decorated constructor may take more than it shows."""
+    config = {"_target_": "transformers.ResNetConfig", "num_labels": 3}
+    model = {"_target_": "transformers.ResNetForImageClassification", "config": config}
+    assert misfits("model", {"build": model}) == []
+    wrong = {"_target_": "toys.Toy", "width": 3, "depth": 2}
+    (line,) = misfits("model", {"build": {"_target_": "toys.Silent"}, "parts": [wrong]})
+    assert line.startswith("model.parts.0: toys.Toy: got an unexpected keyword argument 'depth'")
+    (line,) = misfits("model", {"_target_": "toys.Nothing"})
+    assert "cannot be imported" in line
+    assert "toys" in sys.modules
+
+
+def test_what_is_called_later_may_lack_arguments() -> None:
+    """Phases and losses get model and batch when they are called."""
+    phases = {"phases": {"mean": {"_target_": "toys.mean_of"}}}
+    assert "missing a required argument" in misfits("model", phases)[0]
+    assert misfits("model", phases, partial=True) == []
