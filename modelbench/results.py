@@ -33,7 +33,9 @@ class Report:
     metrics: dict[str, Metric] = field(default_factory=dict)
     series: dict[str, list[float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    """Plain data for whoever reads `results.json`."""
     notes: list[str] = field(default_factory=list)
+    """Lines for the person at the terminal."""
     warnings: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
 

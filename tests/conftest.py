@@ -52,7 +52,8 @@ def command(
     def act(*overrides: str, tracker: str = "none") -> Done:
         Sweep.current = None
         given = [f"tracker={tracker}"] if tracker else []
-        status = run(["--config-dir", str(CONFIGS), *given, *overrides])
+        own = [] if "--config-dir" in overrides else ["--config-dir", str(CONFIGS)]
+        status = run([*own, *given, *overrides])
         out, err = capfd.readouterr()
         files = sorted((tmp_path / "outputs").rglob("results.json"))
         return Done(status, out, err, tmp_path, files)

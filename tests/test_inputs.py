@@ -19,7 +19,8 @@ def test_a_photograph(channels: int) -> None:
     pixels = Image(channels)(Draw(SIZES))
     assert pixels.shape == (3, channels, 24, 24)
     assert pixels.dtype == torch.float32
-    assert 0 <= pixels.min() < 0.3 < 0.7 < pixels.max() <= 1
+    assert 0 <= pixels.min() < 0.3
+    assert 0.7 < pixels.max() <= 1
     assert not torch.equal(pixels[0], pixels[1])
     if channels == 5:
         assert torch.equal(pixels[:, 0], pixels[:, 3])
@@ -49,7 +50,7 @@ def test_tokens_are_the_bytes_of_the_text() -> None:
 def test_labels_and_noise() -> None:
     """In range, and of the shape that the axes give."""
     labels = Labels(4)(Draw({"batch_size": 200}))
-    assert labels.unique().tolist() == [0, 1, 2, 3]
+    assert set(labels.tolist()) == {0, 1, 2, 3}
     noise = Noise(("batch_size", 7, "image_size"))
     assert noise.axes() == ("batch_size", "image_size")
     assert noise(Draw(SIZES)).shape == (3, 7, 24)

@@ -68,7 +68,7 @@ def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
     matter = [
         k for k in sorted(gaps, key=lambda k: -abs(gaps[k])) if abs(gaps[k]) > macs.total / 100
     ]
-    start = f"torchinfo's {figures.mult_adds / 1e9:.3f} G against exact {macs.total / 1e9:.3f} G"
+    start = f"torchinfo's {figures.mult_adds / 1e9:.5g} G against exact {macs.total / 1e9:.5g} G"
     if not matter:
         return f"{start}: no kind of layer differs by over 1%"
     return f"{start}: " + "; ".join(_reason(kind, gaps[kind]) for kind in matter)

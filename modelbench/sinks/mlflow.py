@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 from rich.markup import escape
 
 import modelbench
@@ -113,6 +112,8 @@ class MLflow:
         self, name: str, directory: Path, tags: Mapping[str, str], params: Mapping[str, Any]
     ) -> None:
         self._directory = directory
+        import psutil
+
         me = psutil.Process()
         tags = {
             **tags,

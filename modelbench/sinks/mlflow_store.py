@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
-
-import psutil
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,6 +95,9 @@ def _local() -> Path:
 
 def _greet(uri: str) -> None:
     """Raise ConnectionError unless something answers, be it with an error."""
+    import urllib.error
+    import urllib.request
+
     try:
         urllib.request.urlopen(f"{uri}/health", timeout=ANSWER_S).close()
     except urllib.error.HTTPError:
@@ -133,6 +132,8 @@ def _bury(client: MlflowClient, experiment_id: str) -> None:
 
 
 def _lives(pid: int, started: float) -> bool:
+    import psutil
+
     try:
         return abs(psutil.Process(pid).create_time() - started) < 2
     except psutil.NoSuchProcess:

@@ -15,7 +15,7 @@ from rich.text import Text
 from modelbench.results import Metric, Result
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "killed": "red"}
-DECIMALS = {"count": 0, "MiB": 2, "MB": 2, "s": 2}
+DECIMALS = {"MiB": 2, "MB": 2, "s": 2}
 SUFFIXES = {"ms": "_ms", "s": "_s", "MiB": "_mib", "MB": "_mb", "dB": "_db"}
 
 
@@ -38,8 +38,6 @@ def stage_table(result: Result) -> RenderableType:
         parts.append(_list(plain))
     if grid:
         parts.append(_grid(grid))
-    details = {key: value for key, value in result.details.items() if key != "notes"}
-    parts += [_line(f"{key.replace('_', ' ')}: {plainly(details[key])}", "dim") for key in details]
     parts += [_line(note) for note in result.details.get("notes", [])]
     parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
     return Group(*parts)
@@ -53,15 +51,6 @@ def figure(metric: Metric) -> str:
     if metric.value and abs(metric.value) < 0.1:  # three significant digits for the small
         decimals = 2 - math.floor(math.log10(abs(metric.value)))
     return f"{metric.value:,.{decimals}f}"
-
-
-def plainly(value: Any) -> str:
-    """Write plain data on one line, without the noise of JSON."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plainly(entry)}" for key, entry in value.items())
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def _list(metrics: Mapping[str, Metric]) -> RenderableType:

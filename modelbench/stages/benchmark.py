@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from modelbench.measure.timing import Timing
     from modelbench.workload import Workload
 
+MODE = "eval mode under inference_mode, end to end, with the garbage collector off"
+
 
 @dataclass(frozen=True)
 class Benchmark(Stage):
@@ -57,7 +59,8 @@ class Benchmark(Stage):
                     f"{phase}: {len(timing.samples_ms)} samples in {self.budget_s:g} s, fewer than "
                     f"{self.min_samples}; for a narrower interval raise test.benchmark.budget_s"
                 )
-        report.details["mode"] = "eval, inference_mode, end to end, garbage collector off"
+        report.details["mode"] = MODE
+        report.notes.append(f"timed in {MODE}")
         return report
 
 

@@ -81,6 +81,7 @@ def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
         "output_dtypes": {name: _dtype(tensor) for name, tensor in outputs.items()},
         "output_finite": finite,
     }
+    report.notes.append(f"{_told(batch.named())} -> {type(model).__name__} -> {_told(outputs)}")
     if not all(finite.values()):
         names = ", ".join(name for name, good in finite.items() if not good)
         report.warnings.append(f"output {names} holds NaN or infinity")
@@ -116,6 +117,12 @@ def _torchinfo(report: Report, figures: Figures, directory: Path) -> None:
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _told(tensors: dict[str, Tensor]) -> str:
+    """Write tensors as a person would: 'images [1, 3, 32, 32] float32'."""
+    words = (f"{name} {list(t.shape)} {_dtype(t)}" for name, t in tensors.items())
+    return ", ".join(word.removeprefix("0 ") for word in words)
 
 
 def _dtype(tensor: Tensor) -> str:

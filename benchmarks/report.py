@@ -1,0 +1,51 @@
+"""How every program here reports: one table on the terminal, the same as JSON in outputs/."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rich.table import Table
+
+from modelbench.environment import host
+from modelbench.sinks.console import terminal
+from modelbench.sinks.files import write_json
+
+OUTPUTS = Path(__file__).resolve().parent.parent / "outputs" / "benchmarks"
+
+
+def seconds(act: Callable[[], Any], times: int) -> list[float]:
+    """Time `act` several times, in seconds."""
+    samples = []
+    for _ in range(times):
+        start = perf_counter()
+        act()
+        samples.append(perf_counter() - start)
+    return samples
+
+
+def report(
+    title: str, rows: Mapping[str, Sequence[float]], goals: Mapping[str, tuple[float, float]]
+) -> bool:
+    """Print and write the samples; `goals` are name -> (value, limit). Tells whether all hold."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in ("what", "median s", "least", "greatest", "samples"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for what, samples in rows.items():
+        figures = statistics.median(samples), min(samples), max(samples)
+        table.add_row(what, *(f"{figure:.3f}" for figure in figures), str(len(samples)))
+    out = terminal()
+    out.print(table)
+    for goal, (value, limit) in goals.items():
+        out.print(
+            f"{goal}: {value:.3f}, goal under {limit:g}: {'met' if value < limit else 'MISSED'}"
+        )
+    about = {"date": date.today().isoformat(), "environment": host()}
+    content = {**about, "title": title, "samples_s": dict(rows), "goals": dict(goals)}
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    write_json(OUTPUTS / f"{title.replace(' ', '_')}.json", content)
+    return all(value < limit for value, limit in goals.values())

@@ -1,0 +1,102 @@
+"""The docs are complete and what they tell people to type works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import CONFIGS, Command
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from modelbench import config as schema
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(file: Path) -> list[tuple[str, str]]:
+    """Give the language and text of a page's code blocks."""
+    return BLOCK.findall(file.read_text(encoding="utf-8"))
+
+
+def commands(file: Path) -> list[str]:
+    """Give the commands of a page that run modelbench itself."""
+    lines = [line for kind, text in blocks(file) if kind == "bash" for line in text.splitlines()]
+    return [line for line in lines if line.startswith("python -m modelbench ")]
+
+
+RUNS = {line: file for file in DOCS for line in commands(file)}
+
+
+def test_the_walk_sees_the_pages() -> None:
+    """And commands in them."""
+    assert len(DOCS) == 5
+    assert len(RUNS) >= 6
+
+
+@pytest.mark.parametrize(("line", "file"), RUNS.items(), ids=RUNS)
+def test_each_command_works_as_it_stands(
+    line: str, file: Path, command: Command, tmp_path: Path
+) -> None:
+    """With the files beside it that the page shows."""
+    for _, text in blocks(file):
+        named = re.match(r"# (my_configs/\S+)", text)
+        if named:
+            target = tmp_path / named[1]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    done = command(*shlex.split(line)[3:], tracker="")
+    assert (done.status, done.err) == (0, "")
+    assert "Traceback" not in done.out
+
+
+def test_every_option_and_key_is_documented() -> None:
+    """Groups, options, top-level keys, and the settings of every stage and tracker."""
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        config = compose("config")
+    for group in schema.SECTIONS:
+        for file in (schema.CONF / group).glob("*.yaml"):
+            assert f"`{file.stem}`" in page, f"{group}={file.stem}"
+    for key in set(config) - set(schema.SECTIONS):
+        assert f"`{key}`" in page, key
+    for group in ("device", "precision", "tracker"):
+        for key in set(config[group]) - {"_target_"}:
+            assert f"`{group}.{key}`" in page, key
+    for stage, settings in config.test.items():
+        for key in set(settings) - {"_target_"}:
+            assert f"`test.{stage}.{key}`" in page, key
+    for key in schema.Model.__dataclass_fields__:
+        assert f"| `{key}` |" in page, key
+
+
+def test_every_metric_is_documented(command: Command) -> None:
+    """Each that a run writes, with its phase generalised."""
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    done = command("model=cnn", "test.benchmark.min_s=0.5")
+    for name, stage in done.results["stages"].items():
+        assert stage["status"] == "passed"
+        for metric in stage["metrics"]:
+            assert f"`{metric.replace('/forward/', '/PHASE/')}`" in page, metric
+        for artifact in stage["artifacts"]:
+            assert f"| `{artifact}` | from `{name}`" in page
+
+
+def test_the_shipped_yamls_are_all_there_is() -> None:
+    """The tests' own folder adds options, and shadows none."""
+    ours = {file.relative_to(schema.CONF) for file in schema.CONF.rglob("*.yaml")}
+    theirs = {file.relative_to(CONFIGS) for file in CONFIGS.rglob("*.yaml")}
+    assert not ours & theirs
+    assert OmegaConf.load(schema.CONF / "config.yaml").seed == 0
+
+
+def test_links_lead_somewhere() -> None:
+    """Between the pages."""
+    for file in DOCS:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
+            assert (file.parent / link).exists(), f"{file.name}: {link}"
