@@ -36,7 +36,11 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
     opened: list[Sink] = []
     results: list[Result] = []
     try:
-        trouble, hello = desk.hire()
+        _tell(sinks, "modelbench", "importing torch and the model's code")
+        try:
+            trouble, hello = desk.hire()
+        finally:
+            _tell(sinks, "modelbench", "")
         if hello is not None:
             environment = {**job.environment, **hello.environment}
             job = replace(job, device=hello.device, environment=environment)

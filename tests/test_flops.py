@@ -13,6 +13,11 @@ from modelbench.measure.layers import trace_layers, write_table
 from modelbench.models.cnn import SimpleCNN
 from modelbench.models.unet import UNet
 
+GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
 
 def macs(model: nn.Module, *inputs: Tensor, **named: Any) -> int:
     """Count one forward call in evaluation mode."""
@@ -44,6 +49,33 @@ def test_a_transformer_layer_counts_despite_its_fast_path() -> None:
     assert found.total == 2 * (4 * 10 * 16 * 16 + 2 * 10 * 10 * 16 + 2 * 10 * 16 * 32)
     assert not found.uncounted
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+RECURRENT = [
+    (nn.LSTM(8, 16, 2), 4, [8, 16]),
+    (nn.LSTM(8, 16, batch_first=True, bidirectional=True), 4, [8, 8]),
+    (nn.GRU(8, 16, 2), 3, [8, 16]),
+]
+
+
+@pytest.mark.parametrize(("model", "gates", "widths"), RECURRENT, ids=["lstm", "both", "gru"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_recurrent_layers_by_hand(
+    model: nn.RNNBase, gates: int, widths: list[int], device: str
+) -> None:
+    """Each gate of each layer and direction multiplies the input and the hidden state."""
+    steps, batch, hidden = 5, 3, 16
+    found = macs(model.to(device), torch.rand(steps, batch, 8, device=device))
+    assert found == steps * batch * sum(gates * hidden * (width + hidden) for width in widths)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+def test_fused_attention_counts_on_every_device(device: str) -> None:
+    """Whichever kernel the device chooses."""
+    query = torch.rand(2, 4, 64, 32, device=device)
+    attention = nn.functional.scaled_dot_product_attention
+    found = count_macs(nn.Identity(), lambda: attention(query, query, query))
+    assert found.total == 2 * 2 * 4 * 64 * 64 * 32
 
 
 def test_the_reference_unet() -> None:

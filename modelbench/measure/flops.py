@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,24 +16,28 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 aten = torch.ops.aten
 
 # By convention these cost no MACs: they move, choose, normalise or add up what others computed.
-# Pointwise operations and reductions are known by their tags, views by their schema.
+# Pointwise operations are known by their tag, views by their schema.
 FREE = {
     aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d, aten._local_scalar_dense,
     aten._log_softmax, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
     aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_view, aten.adaptive_max_pool2d,
-    aten.arange, aten.argmax, aten.argmin, aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d,
-    aten.bernoulli, aten.cat, aten.clone, aten.constant_pad_nd, aten.copy, aten.copy_, aten.cumsum,
-    aten.embedding, aten.empty, aten.empty_like, aten.empty_strided, aten.fill, aten.fill_,
-    aten.flip, aten.full, aten.full_like, aten.gather, aten.index, aten.index_put, aten.index_put_,
-    aten.index_select, aten.lift_fresh, aten.masked_fill, aten.masked_fill_,
-    aten.max_pool2d_with_indices, aten.max_pool3d_with_indices, aten.native_batch_norm,
+    aten.all, aten.amax, aten.amin, aten.aminmax, aten.any, aten.arange, aten.argmax, aten.argmin,
+    aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d, aten.bernoulli, aten.cat, aten.clone,
+    aten.constant_pad_nd, aten.copy, aten.copy_, aten.count_nonzero, aten.cummax, aten.cummin,
+    aten.cumprod, aten.cumsum, aten.embedding, aten.empty, aten.empty_like, aten.empty_strided,
+    aten.fill, aten.fill_, aten.flip, aten.full, aten.full_like, aten.gather, aten.index,
+    aten.index_put, aten.index_put_, aten.index_select, aten.lift_fresh, aten.linalg_vector_norm,
+    aten.logsumexp, aten.masked_fill, aten.masked_fill_, aten.max, aten.max_pool2d_with_indices,
+    aten.max_pool3d_with_indices, aten.mean, aten.median, aten.min, aten.native_batch_norm,
     aten.native_dropout, aten.native_group_norm, aten.native_layer_norm, aten.new_empty,
-    aten.new_full, aten.new_ones, aten.new_zeros, aten.nonzero, aten.normal_, aten.ones,
-    aten.ones_like, aten.pixel_shuffle, aten.rand, aten.rand_like, aten.randint, aten.randn,
-    aten.randn_like, aten.reflection_pad2d, aten.repeat, aten.resize_, aten.roll,
-    aten.scalar_tensor, aten.scatter, aten.scatter_, aten.sort, aten.stack, aten.topk, aten.tril,
-    aten.triu, aten.upsample_bicubic2d, aten.upsample_bilinear2d, aten.upsample_nearest1d,
-    aten.upsample_nearest2d, aten.zero_, aten.zeros, aten.zeros_like,
+    aten.new_full, aten.new_ones, aten.new_zeros, aten.nonzero, aten.norm, aten.normal_, aten.ones,
+    aten.ones_like, aten.pixel_shuffle, aten.prod, aten.rand, aten.rand_like, aten.randint,
+    aten.randn, aten.randn_like, aten.reflection_pad2d, aten.repeat, aten.resize_, aten.roll,
+    aten.scalar_tensor, aten.scatter, aten.scatter_, aten.sort, aten.split_with_sizes_copy,
+    aten.stack, aten.std, aten.std_mean, aten.sum, aten.topk, aten.tril, aten.triu,
+    aten.unsafe_chunk, aten.unsafe_split, aten.unsafe_split_with_sizes, aten.upsample_bicubic2d,
+    aten.upsample_bilinear2d, aten.upsample_nearest1d, aten.upsample_nearest2d, aten.var,
+    aten.var_mean, aten.zero_, aten.zeros, aten.zeros_like,
 }  # fmt: skip
 
 
@@ -43,9 +48,25 @@ def _cpu_attention(
     return flops
 
 
-# torch's own table lacks the CPU's fused attention, and would count it as nothing.
+def _recurrent(inputs: torch.Size, weights: Sequence[torch.Size]) -> int:
+    """Every step multiplies by every weight matrix; biases are vectors. `inputs` has 3 axes."""
+    steps = inputs[0] * inputs[1]
+    return 2 * steps * sum(math.prod(weight) for weight in weights if len(weight) == 2)
+
+
+def _cpu_recurrent(inputs: torch.Size, *weights: torch.Size, **_: Any) -> int:
+    return _recurrent(inputs, weights[:2])
+
+
+def _cuda_recurrent(inputs: torch.Size, weights: Sequence[torch.Size], *_: Any, **__: Any) -> int:
+    return _recurrent(inputs, weights)
+
+
+# torch's own table lacks these fused operations, and would count them as nothing.
 EXTRA: Mapping[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
+    aten.mkldnn_rnn_layer: _cpu_recurrent,
+    aten._cudnn_rnn: _cuda_recurrent,
 }
 
 
@@ -103,7 +124,5 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
 
 
 def _is_free(func: Any) -> bool:
-    tags = {torch.Tag.pointwise, torch.Tag.inplace_view}
-    if hasattr(torch.Tag, "reduction"):  # since torch 2.11
-        tags.add(torch.Tag.reduction)
-    return bool(tags & set(func.tags)) or func.is_view or func.namespace == "prim"
+    pointwise = {torch.Tag.pointwise, torch.Tag.inplace_view} & set(func.tags)
+    return bool(pointwise) or func.is_view or func.namespace == "prim"

@@ -37,8 +37,11 @@ class Console:
         self._terminal.print(f"{head}\n[dim]{escape(where)}[/]")
 
     def progress(self, stage: str, text: str) -> None:
-        """Show what the stage is doing, on one line that its result replaces."""
+        """Show what the stage is doing, on one line that its result replaces; '' takes it away."""
         if not self._terminal.is_terminal:
+            return
+        if not text:
+            self._end_progress()
             return
         if self._live is None:
             # Drawn when something happens and not in between: an animation would take time from
