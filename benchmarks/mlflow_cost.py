@@ -31,7 +31,7 @@ def main() -> None:
         from modelbench.upload import upload
 
         creating = seconds(lambda: MLflow().prepare(results.parent), 1)
-        logging = seconds(lambda: upload(results, MLflow()), 10)
+        logging = seconds(lambda: upload(results, MLflow(), {}), 10)
         os.chdir("/")
     rows = {"import mlflow": importing, "create the store": creating, "log one job": logging}
     goals = {"one job": (statistics.median(logging), 1.0)}

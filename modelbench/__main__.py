@@ -6,9 +6,16 @@ import sys
 def main() -> None:
     """Run and exit with the status that the command line promises."""
     # Imported here, since every worker process imports this file again and needs no Hydra.
-    from modelbench.app import run
+    from modelbench.signals import Terminated, install
 
-    sys.exit(run(sys.argv[1:]))
+    install()
+    try:
+        from modelbench.app import run
+
+        status = run(sys.argv[1:])
+    except Terminated as end:  # before there was anything to close
+        status = int(str(end.code))
+    sys.exit(status)
 
 
 if __name__ == "__main__":

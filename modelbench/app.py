@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
+
+from modelbench.signals import Terminated
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,44 +27,42 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     # Hydra's own parser takes overrides only in one piece, not with a flag among them.
     flags = [word for word in arguments if word not in args.overrides]
-    words = [*flags, *args.overrides]
+    overrides = list(args.overrides)
     if not (args.hydra_help or args.info or args.shell_completion):
         from modelbench.mistakes import refuse
         from modelbench.plan import make_importable, plan
+        from modelbench.worker import start_server
 
         make_importable(folders)
-        made = plan(args.overrides, folders, multirun=args.multirun)
+        made = plan(overrides, folders, multirun=args.multirun, dry=bool(args.cfg))
         if made.mistakes:
             refuse(made.mistakes)
             return 1
-        if args.multirun:
-            words.append(f"hydra.sweep.dir='{made.folder}'")
+        overrides = made.overrides
         if not args.cfg:
-            from modelbench.worker import start_server
-
             start_server(made.targets)
-    return _with_hydra(words)
+    return _with_hydra([*flags, *overrides])
 
 
 def _with_hydra(words: Sequence[str]) -> int:
-    """Let Hydra run the jobs, and close what they opened however they end."""
+    """Let Hydra run the jobs, and close the sweep however they end."""
     import hydra
 
     from modelbench.config import CONF
-    from modelbench.job import end_on_sigterm, job
+    from modelbench.job import job
     from modelbench.sweep import Sweep
 
     killed: str | None = None
     status = 0
     sys.argv[1:] = words
     try:
-        end_on_sigterm()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except KeyboardInterrupt:
         killed, status = "Ctrl-C", 130
+    except Terminated as end:
+        killed, status = end.name, int(str(end.code))
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
-        killed = "SIGTERM" if status == 128 + signal.SIGTERM else None
     if Sweep.current is not None:
         passed = Sweep.current.finish(killed) == "passed"
         status = status or (0 if passed else 1)

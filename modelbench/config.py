@@ -50,6 +50,11 @@ class Limit:
     max: int | None = None
     multiple_of: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse limits that no size can meet."""
+        if self.min < 1 or self.multiple_of < 1 or (self.max or self.min) < self.min:
+            raise ValueError(f"limits {self}: expected 1 <= min <= max and multiple_of >= 1")
+
 
 @dataclass
 class Model:
@@ -141,8 +146,8 @@ def job_name(config: Mapping[str, Any]) -> str:
     batch = sizes.pop("batch_size", 1)
     parts = [config["model"]["name"], test_label(config)]
     parts += ["x".join(map(str, sizes.values()))] if sizes else []
-    parts += [f"b{batch}"] if batch > 1 else []
-    return "-".join([*parts, config["precision"]["name"]])
+    parts += [f"b{batch}"] if int(batch) > 1 else []
+    return "-".join(map(str, [*parts, config["precision"]["name"]]))[:100]
 
 
 def sweep_name(overrides: Sequence[str]) -> str:

@@ -78,7 +78,9 @@ def git() -> dict[str, Any]:
     commit = _output("git", "rev-parse", "HEAD")
     if not commit:
         return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": commit, "git_dirty": bool(_output("git", "status", "--porcelain"))}
+    # Files that git does not track are not asked for: our own outputs are among them.
+    changed = _output("git", "status", "--porcelain", "--untracked-files=no")
+    return {"git_commit": commit, "git_dirty": None if changed is None else bool(changed)}
 
 
 def _driver() -> str | None:
@@ -92,10 +94,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _output(*command: str) -> str:
-    """Give what a command prints; nothing where it fails or is not installed."""
+def _output(*command: str) -> str | None:
+    """Give what a command prints, or None where it fails or is not installed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from modelbench import config as schema
 from modelbench import environment, runner
-from modelbench.mistakes import mistakes, refuse
+from modelbench.locate import installed
+from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
 from modelbench.results import Job, Summary
-from modelbench.sinks.console import Console, terminal
+from modelbench.signals import install
+from modelbench.sinks.console import Console, shortened, terminal
 from modelbench.sinks.files import Files
 from modelbench.sweep import Sweep
 from modelbench.worker import start_server
@@ -31,40 +32,38 @@ schema.register()  # at import, so that it holds in the processes of other launc
 def job(config: DictConfig) -> None:
     """Run one job; a single one that fails ends the process with status 1."""
     hydra_config = HydraConfig.get()
-    end_on_sigterm()
+    install()
     folders = _folders(hydra_config)
     make_importable(folders)
-    found = mistakes(config, [schema.CONF, *folders])
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    about = _job(plain, hydra_config)
-    tracker = instantiate(config.tracker) if config.tracker._target_ else None
-    sinks = [Files(), Console(), *([tracker] if tracker else [])]
+    checked = check(config, [schema.CONF, *folders])
+    if not checked.plain:  # nothing to name the job by; the command line's own check has passed it
+        raise runner.ConfigurationError(checked.mistakes)
+    about = _job(checked.plain, hydra_config)
+    settings = checked.plain["tracker"]
+    tracker = instantiate(settings) if settings.get("_target_") else None
+    files = Files()
+    sinks = [files, Console(), *([tracker] if tracker else [])]
+    files.open(about)  # from here on the sweep knows of the job
     try:
-        if found:
-            raise runner.ConfigurationError(found)
-        start_server([plain["model"]["build"]["_target_"]])
+        if checked.mistakes:
+            raise runner.ConfigurationError(checked.mistakes)
+        target = about.config["model"]["build"]["_target_"]
+        start_server([target] if installed(target) else [])
         if tracker:
             tracker.prepare(about.directory)
         status = runner.run(about, sinks).status
     except runner.ConfigurationError as error:
         status = "failed"
         refuse(error.mistakes)
-        files = Files()
-        files.open(about)
-        files.close(Summary(status, reason="; ".join(error.mistakes)))
+        summary = Summary(status, reason="; ".join(error.mistakes))
+        files.close(summary)
+        if tracker and about.sweep_id:  # the parent run shall miss no child
+            tracker.open(about)
+            tracker.close(summary)
     else:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
     if hydra_config.mode is RunMode.RUN and status != "passed":
         sys.exit(1)  # in a sweep, the summary counts the failures
-
-
-def end_on_sigterm() -> None:
-    """Turn SIGTERM into an exception, so that everything is closed as after Ctrl-C."""
-    signal.signal(signal.SIGTERM, _terminate)
-
-
-def _terminate(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
 
 
 def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
@@ -85,6 +84,7 @@ def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
         directory=Path(hydra_config.runtime.output_dir),
         environment=_host(),
         sweep_id=sweep.id if sweep else None,
+        number=hydra_config.job.num if sweep else None,
         parent_run_id=sweep.parent_run_id if sweep else None,
     )
 
@@ -102,8 +102,7 @@ def _folders(hydra_config: HydraConf) -> list[Path]:
 
 
 def _show_where(directory: Path, hint: str | None) -> None:
-    place = directory.relative_to(Path.cwd()) if directory.is_relative_to(Path.cwd()) else directory
     out = terminal()
-    out.print(f"Files: {place}", soft_wrap=True)
+    out.print(f"Files: {shortened(directory)}", soft_wrap=True, markup=False)
     if hint:
         out.print(hint, soft_wrap=True, markup=False)

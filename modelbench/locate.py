@@ -6,6 +6,7 @@ import ast
 import difflib
 import importlib.util
 import pkgutil
+import sysconfig
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -36,7 +37,15 @@ def trouble(target: str) -> str | None:
         spec, found = below, found + 1
     if found == len(parts):
         return "this is a module; expected a class or function in it"
-    names = _names(spec)
+    return _lacks(spec, parts, found)
+
+
+def _lacks(spec: ModuleSpec, parts: list[str], found: int) -> str | None:
+    """Say that a module lacks the name that a target goes on with, or None."""
+    try:
+        names = _names(spec)
+    except (SyntaxError, ValueError, OSError) as error:
+        return f"{spec.origin} cannot be read: {error}"
     if names is None or parts[found] in names:
         return None
     places = spec.submodule_search_locations or []
@@ -44,6 +53,21 @@ def trouble(target: str) -> str | None:
     close = difflib.get_close_matches(parts[found], sorted(names | submodules), n=1)
     hint = f"; did you mean {'.'.join([*parts[:found], *close])}?" if close else ""
     return f"{spec.name} has no {parts[found]!r}{hint}"
+
+
+def installed(target: str) -> bool:
+    """Tell whether a target belongs to an installed package.
+
+    Only such code is imported ahead, in the fork server: what a module of the user's own does on
+    import (threads, devices, an exit) would reach every worker.
+    """
+    try:
+        spec = importlib.util.find_spec(target.partition(".")[0])
+    except (ImportError, ValueError):
+        return False
+    places = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    origin = Path(spec.origin) if spec is not None and spec.origin else Path()
+    return any(origin.is_relative_to(place) for place in [*places, Path(__file__).parent])
 
 
 def _names(spec: ModuleSpec) -> set[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,34 +25,52 @@ from modelbench.sections import (
 )
 
 
-def mistakes(config: DictConfig, folders: Sequence[Path]) -> list[str]:
+@dataclass(frozen=True)
+class Checked:
+    """A configuration as its types have it, and what is wrong with it."""
+
+    plain: dict[str, Any]
+    mistakes: list[str]
+
+
+def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     """Hold a composed configuration against its types, and its sizes against its model.
 
     `folders` are those with configurations, ours and the user's.
     """
     try:
-        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        raw: Any = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:
-        return [f"{error.full_key or 'configuration'}: {first_line(error)}"]
-    settings = {key: value for key, value in plain.items() if key not in schema.SECTIONS}
-    found = list(section("", schema.Settings, settings))
-    found += section("device.", schema.Device, plain["device"])
-    found += section("precision.", schema.Precision, plain["precision"])
-    found += targeted("tracker.", plain["tracker"])
-    for name, entry in plain["test"].items():
-        found += _stage(name, entry, folders)
+        return Checked({}, [f"{error.full_key or 'configuration'}: {first_line(error)}"])
+    found = [
+        f"{name}: expected one of its options"
+        for name in schema.SECTIONS
+        if not isinstance(raw.get(name), Mapping)
+    ]
+    if found:
+        return Checked({}, found)
+    settings = {key: value for key, value in raw.items() if key not in schema.SECTIONS}
+    own = _own_keys(config)
+    known = {key: value for key, value in raw["model"].items() if key not in own}
+    plain = {
+        **section("", schema.Settings, settings, found),
+        "model": {
+            **{key: value for key, value in raw["model"].items() if key in own},
+            **section("model.", schema.Model, known, found),
+        },
+        "test": {name: _stage(name, raw["test"][name], folders, found) for name in raw["test"]},
+        "device": section("device.", schema.Device, raw["device"], found),
+        "precision": section("precision.", schema.Precision, raw["precision"], found),
+        "tracker": targeted("tracker.", raw["tracker"], found),
+    }
     if not schema.stages(plain):
         found.append("test: no stage is chosen")
-    model = plain["model"]
-    own = _own_keys(config)
-    found += section("model.", schema.Model, {k: v for k, v in model.items() if k not in own})
     found += _axes(plain)
-    if "_target_" not in (model.get("build") or ()):
-        found.append("model.build: expected _target_: package.module.Name")
-    found += _inputs(model.get("inputs"))
-    found += _targets("model", model)
+    found += _recipe(plain["model"]["build"])
+    found += _inputs(plain["model"]["inputs"])
+    found += _targets("model", plain["model"])
     found += _picture(plain["image"])
-    return found
+    return Checked(plain, found)
 
 
 def changed_types(path: str, before: Any, after: Any) -> Iterator[str]:
@@ -64,23 +83,23 @@ def changed_types(path: str, before: Any, after: Any) -> Iterator[str]:
         yield f"{path}={after}: found {in_words(after)}, expected {like}"
 
 
-def _stage(name: str, entry: Any, folders: Sequence[Path]) -> Iterator[str]:
-    path = f"test.{name}."
+def _stage(name: str, entry: Any, folders: Sequence[Path], found: list[str]) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
-        yield f"test.{name}={entry}: found {in_words(entry)}, expected the settings of a stage"
-        return
-    if "_target_" not in entry:  # settings of a stage that is not chosen: its own YAML says more
-        for folder in folders:
-            file = folder / "test" / f"{name}.yaml"
-            if file.is_file():
-                shipped: Any = OmegaConf.load(file)
-                entry = {**shipped[name], **entry}
-                break
-        else:
-            stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
-            yield f"test.{name}: unknown stage{suggest(name, stages - {'all'})}"
-            return
-    yield from targeted(path, entry)
+        words = f"found {in_words(entry)}, expected the settings of a stage"
+        found.append(f"test.{name}={entry}: {words}")
+        return {}
+    if "_target_" in entry:
+        return targeted(f"test.{name}.", entry, found)
+    # Settings of a stage that is not chosen: its own YAML tells which they may be.
+    for folder in folders:
+        file = folder / "test" / f"{name}.yaml"
+        if file.is_file():
+            shipped: Any = OmegaConf.load(file)
+            targeted(f"test.{name}.", {**shipped[name], **entry}, found)
+            return dict(entry)
+    stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
+    found.append(f"test.{name}: unknown stage{suggest(name, stages - {'all'})}")
+    return dict(entry)
 
 
 def _own_keys(config: DictConfig) -> set[str]:
@@ -92,9 +111,9 @@ def _own_keys(config: DictConfig) -> set[str]:
 
 def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
     """Hold the sizes against the axes and limits of the model, as far as these are sound."""
-    name, own = plain["model"].get("name"), plain["model"].get("axes")
-    limits = plain["model"].get("limits") or {}
-    if not isinstance(own, Mapping) or not isinstance(limits, Mapping):
+    model = plain["model"]
+    name, own, limits = model["name"], model["axes"], model["limits"]
+    if not isinstance(own, Mapping):  # missing, which has been said
         return
     for axis in schema.AXES:
         if plain[axis] is not None and axis not in own:
@@ -102,31 +121,31 @@ def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
     for axis in limits.keys() - own.keys():
         yield f"model.limits.{axis}: unknown axis{suggest(axis, own)}"
     for axis, size in schema.axes(plain).items():
-        limit = _limit(limits.get(axis, {}))
-        if limit is None or type(size) is not int:
-            continue  # the section's own check has said so
-        least = max(limit.min, limit.multiple_of)
+        least, most, step = 1, None, 1
+        if axis in limits:
+            step = max(1, limits[axis]["multiple_of"])
+            least, most = max(limits[axis]["min"], step), limits[axis]["max"]
         if size < least:
             what = "impossible" if size < 1 else f"too small for {name}"
             yield f"{axis}={size}: {what}; the least that works is {least}"
-        elif limit.max is not None and size > limit.max:
-            yield f"{axis}={size}: too large for {name}; the greatest that works is {limit.max}"
-        elif size % limit.multiple_of:
-            below = size - size % limit.multiple_of
-            near = f"the nearest are {below} and {below + limit.multiple_of}"
-            yield f"{axis}={size}: {name} takes multiples of {limit.multiple_of}; {near}"
+        elif most is not None and size > most:
+            yield f"{axis}={size}: too large for {name}; the greatest that works is {most}"
+        elif size % step:
+            below = size - size % step
+            yield (
+                f"{axis}={size}: {name} takes multiples of {step}; the nearest are {below} and "
+                f"{below + step}"
+            )
 
 
-def _limit(values: Any) -> schema.Limit | None:
-    try:
-        limit = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema.Limit), values))
-    except (OmegaConfBaseException, ValueError, TypeError):
-        return None
-    assert isinstance(limit, schema.Limit)
-    return limit
+def _recipe(build: Any) -> Iterator[str]:
+    if build != "???" and (not isinstance(build, Mapping) or "_target_" not in build):
+        yield "model.build: expected _target_: package.module.Name"
 
 
 def _inputs(inputs: Any) -> Iterator[str]:
+    if inputs == "???":  # missing, which has been said
+        return
     if not isinstance(inputs, Mapping) or not inputs:
         yield f"model.inputs={inputs}: expected a mapping from forward arguments to their sources"
         return

@@ -1,7 +1,11 @@
 """What the fork server imports once, so that every worker has it from the start."""
+# ruff: noqa: E402
 
 import logging
 import os
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle, also while we import
 
 import torch
 from hydra.utils import get_object
@@ -15,7 +19,7 @@ logging.disable(logging.CRITICAL)
 for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
     try:
         get_object(target)
-    except Exception:  # noqa: PERF203  (the worker imports it again, and reports it)
+    except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports it)
         continue
 logging.disable(logging.NOTSET)
 

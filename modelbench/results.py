@@ -56,7 +56,8 @@ class Result:
     seconds: float
     reason: str | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    series: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    series: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """In order; None stands for NaN and infinity, which JSON lacks."""
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     artifacts: Sequence[str] = ()
@@ -69,8 +70,8 @@ class Result:
             "passed",
             seconds,
             metrics={f"{stage}/{name}": metric for name, metric in report.metrics.items()},
-            series={f"{stage}/{name}": values for name, values in report.series.items()},
-            details=report.details | ({"notes": report.notes} if report.notes else {}),
+            series={f"{stage}/{name}": _finite(values) for name, values in report.series.items()},
+            details=_finite(report.details | ({"notes": report.notes} if report.notes else {})),
             warnings=report.warnings,
             artifacts=report.artifacts,
         )
@@ -98,6 +99,8 @@ class Job:
     directory: Path
     environment: Mapping[str, Any] = field(default_factory=dict)
     sweep_id: str | None = None
+    number: int | None = None
+    """Its place in the sweep, from 0."""
     parent_run_id: str | None = None
 
 
@@ -118,6 +121,8 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
         "status": summary.status,
         "reason": summary.reason,
         "name": job.name,
+        "sweep_id": job.sweep_id,
+        "number": job.number,
         "model": job.model,
         "test": job.test,
         "device": job.device,
@@ -129,6 +134,15 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
         "config": dict(job.config),
         "stages": {result.stage: result.document() for result in summary.results},
     }
+
+
+def _finite(value: Any) -> Any:
+    """Replace what JSON cannot hold by None, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def verdict(results: Sequence[Result]) -> JobStatus:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,8 +13,9 @@ from functools import partial
 from modelbench import config as schema
 from modelbench import reasons
 from modelbench.results import Job, Result, Summary, verdict
+from modelbench.signals import Terminated, held_back
 from modelbench.sinks.sink import Sink
-from modelbench.worker import FORKS, START_S, Died, Hello, Order, Worker
+from modelbench.worker import FORKS, SCRATCH, START_S, Died, Hello, Order, Worker
 
 log = logging.getLogger(__name__)
 
@@ -31,36 +34,36 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
     Raises ConfigurationError before the sinks are opened where the worker finds that the
     configuration cannot be run. On Ctrl-C and SIGTERM the sinks are closed as killed.
     """
-    stages = schema.stages(job.config)
     desk = _Desk(job)
     opened: list[Sink] = []
     results: list[Result] = []
+    summary = Summary("failed", results)
     try:
-        _tell(sinks, "modelbench", "importing torch and the model's code")
-        try:
-            trouble, hello = desk.hire()
-        finally:
-            _tell(sinks, "modelbench", "")
+        hello, trouble = desk.greet(partial(_tell, sinks, "modelbench"))
         if hello is not None:
             environment = {**job.environment, **hello.environment}
             job = replace(job, device=hello.device, environment=environment)
-        for sink in sinks:
-            sink.open(job)
-            opened.append(sink)
-        for stage, settings in {} if trouble else stages.items():
+        with held_back():
+            for sink in sinks:
+                opened.append(sink)
+                sink.open(job)
+        for stage, settings in {} if trouble else schema.stages(job.config).items():
             result = desk.run(stage, settings["timeout_s"], partial(_tell, sinks, stage))
             results.append(result)
             for sink in sinks:
                 sink.record(result)
         summary = Summary("failed" if trouble else verdict(results), results, trouble)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        why = "Ctrl-C" if isinstance(stop, KeyboardInterrupt) else "SIGTERM"
+    except (KeyboardInterrupt, Terminated) as stop:
+        why = stop.name if isinstance(stop, Terminated) else "Ctrl-C"
         summary = Summary("killed", results, f"ended by {why}")
         raise
+    except Exception as error:
+        summary = Summary("failed", results, f"{type(error).__name__}: {error}")
+        raise
     finally:
-        desk.clear()
-        for sink in opened:
-            sink.close(summary)
+        with held_back():  # a tired person presses Ctrl-C twice
+            desk.clear()
+            _close(opened, summary)
     return summary
 
 
@@ -69,43 +72,54 @@ def _tell(sinks: Sequence[Sink], stage: str, text: str) -> None:
         sink.progress(stage, text)
 
 
+def _close(sinks: Sequence[Sink], summary: Summary) -> None:
+    """Close every sink, whatever becomes of the others."""
+    with contextlib.ExitStack() as stack:  # goes on after an exception, and raises it at the end
+        for sink in reversed(sinks):
+            stack.callback(sink.close, summary)
+
+
 class _Desk:
     """Keeps a worker at hand for the next stage."""
 
     def __init__(self, job: Job) -> None:
-        limits = job.config["model"].get("limits", {})
-        multiples = {axis: limit.get("multiple_of", 1) for axis, limit in limits.items()}
+        limits = job.config["model"]["limits"]
+        multiples = {axis: limit["multiple_of"] for axis, limit in limits.items()}
         self._smaller = reasons.smaller(job.axes, multiples)
         self._order = Order(job.config, job.axes, job.directory, self._smaller)
         self._worker: Worker | None = None
 
-    def hire(self) -> tuple[str | None, Hello | None]:
-        """Start a worker and wait for its hello, or give the reason why it never came."""
-        worker = self._worker = Worker(self._order)
+    def greet(self, say: Callable[[str], None]) -> tuple[Hello | None, str | None]:
+        """Start the first worker; give its hello, or the reason why it never came."""
+        say("importing torch and the model's code")
         try:
-            hello = worker.hello()
-        except (Died, TimeoutError) as end:
-            self._worker = None
-            return self._reason(end, f"the worker did not start within {START_S:g} s"), None
-        if hello.mistakes:
-            self.clear()
-            raise ConfigurationError(hello.mistakes)
-        return None, hello
+            return self._hire(), None
+        except _NoWorker as failure:
+            return None, str(failure)
+        finally:
+            say("")
 
     def run(self, stage: str, timeout_s: float, say: Callable[[str], None]) -> Result:
         """Run one stage; however it ends, there is a result."""
         start = time.perf_counter()
-        trouble = self.hire()[0] if self._worker is None else None
-        if self._worker is None:
-            return Result(stage, "failed", time.perf_counter() - start, trouble)
         try:
+            if self._worker is None:
+                self._hire()
+            assert self._worker is not None
             result = self._worker.run(stage, timeout_s, say)
-        except (Died, TimeoutError) as end:
+        except (_NoWorker, Died, TimeoutError) as end:
             self._worker = None
-            reason = self._reason(end, reasons.of_timeout(stage, timeout_s))
-            return Result(stage, "failed", time.perf_counter() - start, reason)
-        if FORKS:  # a fresh process costs milliseconds, and keeps one stage's caches from the next
-            self.clear()
+            if isinstance(end, Died):
+                reason = reasons.of_exit(end.ended, self._smaller)
+            else:
+                late = isinstance(end, TimeoutError)
+                reason = reasons.of_timeout(stage, timeout_s) if late else str(end)
+            log.error("stage %s: %s", stage, reason)
+            result = Result(stage, "failed", time.perf_counter() - start, reason)
+        else:
+            if FORKS:  # a fresh process costs little, and keeps a stage's caches from the next
+                self.clear()
+        shutil.rmtree(self._order.directory / SCRATCH, ignore_errors=True)
         return result
 
     def clear(self) -> None:
@@ -114,7 +128,21 @@ class _Desk:
             self._worker.kill()
             self._worker = None
 
-    def _reason(self, end: Died | TimeoutError, late: str) -> str:
-        reason = reasons.of_exit(end.ended, self._smaller) if isinstance(end, Died) else late
-        log.error("%s", reason)
-        return reason
+    def _hire(self) -> Hello:
+        try:
+            self._worker = Worker(self._order)
+            hello = self._worker.hello()
+        except Died as death:
+            raise _NoWorker(reasons.of_exit(death.ended, self._smaller)) from death
+        except TimeoutError:
+            raise _NoWorker(f"the worker did not start within {START_S:g} s") from None
+        except (EOFError, OSError) as error:
+            raise _NoWorker(f"the fork server ended ({type(error).__name__})") from error
+        if hello.mistakes:
+            self.clear()
+            raise ConfigurationError(hello.mistakes)
+        return hello
+
+
+class _NoWorker(Exception):  # noqa: N818  (what happened, not what is wrong here)
+    """No worker could be had; the message is the reason."""

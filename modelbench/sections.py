@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -25,49 +26,63 @@ WANTED = {
 }
 
 
-def section(path: str, kind: type, values: Mapping[Any, Any]) -> Iterator[str]:
-    """Hold one section against its dataclass."""
+def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
+    """Hold one section against its dataclass and add what does not fit to `found`.
+
+    Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
+    """
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
     hints = typing.get_type_hints(kind)
-    clean = True
+    before = len(found)
     for key, value in values.items():
         if key not in hints:
-            yield f"{path}{key}: unknown key{suggest(key, hints)}"
+            found.append(f"{path}{key}: unknown key{suggest(key, hints)}")
+            continue
+        said = f"{path}{key}={value}: found {in_words(value)}, expected {wanted(hints[key])}"
+        if isinstance(value, float) and not math.isfinite(value):
+            found.append(said)
             continue
         try:
             node = OmegaConf.merge(node, {key: value})
-        except OmegaConfBaseException:
-            clean = False
-            expected = wanted(hints[key])
-            yield f"{path}{key}={value}: found {in_words(value)}, expected {expected}"
-    for key in sorted(OmegaConf.missing_keys(node)):
-        if key not in values:
-            clean = False
-            yield f"{path}{key}: missing; expected {wanted(hints[key])}"
-    if clean:
+        except OmegaConfBaseException as error:
+            inner = error.full_key and error.full_key != key
+            found.append(f"{path}{error.full_key}: {first_line(error)}" if inner else said)
+    found += [
+        f"{path}{key}: missing; expected {wanted(hints[key])}"
+        for key in sorted(OmegaConf.missing_keys(node))
+        if key not in values
+    ]
+    if len(found) == before:
         try:
             OmegaConf.to_object(node)  # runs the checks in __post_init__
         except (ValueError, OmegaConfBaseException) as error:
-            yield f"{path}{first_line(error)}"
+            found.append(f"{path}{first_line(error)}")
+    plain: Any = OmegaConf.to_container(node)
+    return dict(plain)
 
 
-def targeted(path: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """Hold a section against the dataclass that its own `_target_` names."""
+def targeted(path: str, values: Mapping[str, Any], found: list[str]) -> dict[str, Any]:
+    """Do the same with a section whose own `_target_` names its dataclass."""
     target = values.get("_target_")
     if target is None:
-        return
+        return dict(values)
     trouble = locate.trouble(str(target))
-    if trouble:
-        yield f"{path}_target_={target}: {trouble}"
-        return
-    module, _, name = target.rpartition(".")
-    kind = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        yield f"{path}_target_={target}: expected a dataclass whose fields are the keys"
-        return
+    kind: Any = None
+    if trouble is None:
+        module, _, name = target.rpartition(".")
+        try:
+            kind = getattr(importlib.import_module(module), name, None)
+        except (Exception, SystemExit) as error:  # the user's own module may raise anything
+            trouble = f"cannot be imported: {type(error).__name__}: {first_line(error)}"
+        else:
+            if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+                trouble = "expected a dataclass whose fields are the keys"
+    if trouble is not None:
+        found.append(f"{path}_target_={target}: {trouble}")
+        return dict(values)
     rest = {key: value for key, value in values.items() if key != "_target_"}
-    yield from section(path, kind, rest)
+    return {"_target_": target, **section(path, kind, rest, found)}
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -103,6 +118,7 @@ def same_kind(before: Any, after: Any) -> bool:
     return type(before) is type(after)
 
 
-def first_line(error: Exception) -> str:
-    """Give the first line of what an exception says."""
-    return str(error).partition("\n")[0]
+def first_line(error: BaseException) -> str:
+    """Give the first line of what an exception says, with the next one where it announces that."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -25,7 +25,7 @@ from modelbench import config as schema
 from modelbench import environment, reasons
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
-from modelbench.worker import Hello, Order
+from modelbench.worker import SCRATCH, Hello, Order
 from modelbench.workload import Workload, misfits
 
 log = logging.getLogger("modelbench.worker")
@@ -35,40 +35,47 @@ def serve(connection: Connection, order: Order) -> None:
     """Answer the job process until it hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
     file = _write_to_log(order)
-    model = dict(order.config["model"])
-    called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
-    found = misfits("model", model) + misfits("model", called_later, partial=True)
-    found += _device_mistakes(order.config)
-    if not found:
-        found = [*_axis_mistakes(order)]
+    try:
+        found = _mistakes(order)
+        if not found:
+            device = _device(order.config)
+            workload = Workload.of(order.config, order.axes, device)
+            hello = Hello(device.type, environment.accelerator(device))
+    except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
+        log.exception("preparing")
+        reason = reasons.of_error(error, order.smaller)
+        found = [f"the worker could not prepare: {reason}; the traceback is in {file.name}"]
     if found:
         connection.send(Hello(mistakes=tuple(found)))
         return
-    device = _device(order.config)
-    workload = Workload.of(order.config, order.axes, device)
-    context = Context(device, order.config["precision"], order.directory, connection.send)
-    connection.send(Hello(device.type, environment.accelerator(device)))
+    scratch = order.directory / SCRATCH
+    context = Context(device, order.config["precision"], order.directory, scratch, connection.send)
+    connection.send(hello)
     settings = schema.stages(order.config)
     while True:
         try:
             name = connection.recv()
         except EOFError:
             return
-        stage: Stage = instantiate(settings[name], _convert_="all")
-        faulthandler.dump_traceback_later(stage.timeout_s, file=file)
-        result = _run(name, stage, workload, context, order.smaller)
+        scratch.mkdir(exist_ok=True)
+        faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
+        result = _run(name, settings[name], workload, context, order.smaller)
         faulthandler.cancel_dump_traceback_later()
         connection.send(result)
 
 
-def _run(name: str, stage: Stage, workload: Workload, context: Context, smaller: str) -> Result:
+def _run(
+    name: str, settings: Mapping[str, Any], workload: Workload, context: Context, smaller: str
+) -> Result:
     """Run one stage; whatever it raises becomes its result."""
     log.info("stage %s", name)
     start = time.perf_counter()
     try:
+        stage: Stage = instantiate(settings, _convert_="all")
         report = stage(workload, context)
         result = Result.of(name, time.perf_counter() - start, report)
-        json.dumps(result.document())  # a stage that gives what is no plain data fails here
+        # A stage that gives what is no plain data fails here, and not in the job process.
+        json.dumps(result.document(), allow_nan=False)
     except Skip as skip:
         return Result(name, "skipped", time.perf_counter() - start, str(skip))
     except (Exception, SystemExit) as error:
@@ -115,16 +122,30 @@ def _device_mistakes(config: Mapping[str, Any]) -> list[str]:
     return [f"device={name}: there are {count} CUDA devices, from cuda:0"] if index >= count else []
 
 
-def _axis_mistakes(order: Order) -> list[str]:
-    """Find input sources that need an axis the model's YAML does not list."""
+def _mistakes(order: Order) -> list[str]:
+    """Find what only the model's own code can tell; nothing is built."""
+    model = dict(order.config["model"])
+    called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
+    found = misfits("model", model) + misfits("model", called_later, partial=True)
+    found += _device_mistakes(order.config)
+    return found or _source_mistakes(order)
+
+
+def _source_mistakes(order: Order) -> list[str]:
+    """Find input sources that cannot be made, or need an axis that the YAML does not list."""
     found = []
     for key, node in order.config["model"]["inputs"].items():
-        source = instantiate(node, _convert_="all")
-        needed = source.axes() if hasattr(source, "axes") else ()
-        lacking = [axis for axis in needed if axis not in order.axes]
+        where = f"model.inputs.{key}: {node['_target_']}"
+        try:
+            source = instantiate(node, _convert_="all")
+            needed = source.axes() if hasattr(source, "axes") else ()
+        except (Exception, SystemExit) as error:
+            log.exception("%s", where)
+            found.append(f"{where}: {reasons.of_error(error.__cause__ or error, '')}")
+            continue
         found += [
-            f"model.inputs.{key}: {node['_target_']} needs the axis {axis}; model.axes has "
-            f"{', '.join(order.axes)}"
-            for axis in lacking
+            f"{where} needs the axis {axis}; model.axes has {', '.join(order.axes)}"
+            for axis in needed
+            if axis not in order.axes
         ]
     return found

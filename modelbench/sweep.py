@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from modelbench.results import JobStatus
-from modelbench.sinks.console import terminal
+from modelbench.signals import held_back
+from modelbench.sinks.console import shortened, terminal
 from modelbench.sinks.files import write_json
 from modelbench.sinks.tables import sweep_table
 
@@ -35,8 +36,7 @@ class Sweep(Callback):
         """Open the parent run."""
         self._directory = Path(config.hydra.sweep.dir).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
-        self.id = f"{self._directory.parent.name}/{self._directory.name}"
-        self._launcher = os.getpid()
+        self.id = f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
         Sweep.current = self
         if config.tracker._target_:
             self._tracker = instantiate(config.tracker)
@@ -44,9 +44,9 @@ class Sweep(Callback):
             params = {key.lstrip("+"): value for key, _, value in varied}
             self.parent_run_id = self._tracker.open_sweep(self.id, self._directory, params)
 
-    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
         """Let the job know its sweep, in whichever process it runs."""
-        if OmegaConf.select(config, "hydra.mode") is not None and self.id:
+        if self.id:
             Sweep.current = self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,38 +55,39 @@ class Sweep(Callback):
 
     def finish(self, killed: str | None) -> JobStatus:
         """Write and print the summary, end the parent run, and tell how the sweep ended."""
-        rows = [_row(folder) for folder in _jobs(self._directory)]
+        rows = self._rows()
         counts = Counter(row["status"] for row in rows)
         status: JobStatus = "failed" if counts["passed"] < len(rows) else "passed"
         if killed or not rows:
             status = "killed" if killed else "failed"
-        write_json(self._directory / "sweep.json", {"status": status, "jobs": rows})
-        _write_csv(self._directory / "sweep.csv", rows)
+        with held_back():
+            content = {"id": self.id, "status": status, "jobs": rows}
+            write_json(self._directory / "sweep.json", content)
+            _write_csv(self._directory / "sweep.csv", rows)
+            if self._tracker is not None:
+                tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
+                fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
+                self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"], fastest)
         out = terminal()
         out.print()
         out.print(sweep_table(rows))
-        out.print(f"\nThe sweep's files are in {_short(self._directory)}", soft_wrap=True)
-        if self._tracker is not None:
-            tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
-            fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
-            self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"], fastest)
-            if hint := self._tracker.hint():
-                out.print(hint, soft_wrap=True)
+        where = shortened(self._directory)
+        out.print(f"\nThe sweep's files are in {where}", soft_wrap=True, markup=False)
+        if self._tracker is not None and (hint := self._tracker.hint()):
+            out.print(hint, soft_wrap=True, markup=False)
         return status
 
+    def _rows(self) -> list[dict[str, Any]]:
+        """Give a row for each job of this sweep, from what it left on disk."""
+        found = [
+            json.loads(file.read_text(encoding="utf-8"))
+            for file in self._directory.rglob("results.json")
+        ]
+        mine = [document for document in found if document["sweep_id"] == self.id]
+        return [_row(document) for document in sorted(mine, key=lambda d: int(d["number"]))]
 
-def _jobs(directory: Path) -> list[Path]:
-    folders = [path for path in directory.iterdir() if path.name.isdigit()]
-    return sorted(folders, key=lambda path: int(path.name))
 
-
-def _row(folder: Path) -> dict[str, Any]:
-    """Give a job's row, from what it left on disk."""
-    start: dict[str, Any] = {"job": int(folder.name)}
-    try:
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return start | {"status": "failed", "reason": "the job ended before it wrote results.json"}
+def _row(found: dict[str, Any]) -> dict[str, Any]:
     status, reason = found["status"], found["reason"]
     if status == "running":
         status, reason = "failed", "the job's process was killed"
@@ -98,9 +99,9 @@ def _row(folder: Path) -> dict[str, Any]:
         for result in found["stages"].values()
         for name, metric in result["metrics"].items()
     }
-    keys = ("name", "model", "test", "device", "precision")
-    about = {key: found[key] for key in keys}
-    return {**start, **about, "status": status, "reason": reason, **found["axes"], **metrics}
+    about = {key: found[key] for key in ("name", "model", "test", "device", "precision")}
+    ended = {"status": status, "reason": reason}
+    return {"job": found["number"], **about, **ended, **found["axes"], **metrics}
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -109,7 +110,3 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         table = csv.DictWriter(stream, columns)
         table.writeheader()
         table.writerows(rows)
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -13,29 +13,42 @@ from modelbench.sinks.mlflow import MLflow
 
 
 def main() -> None:
-    """Upload every job below the given folders."""
+    """Upload every job below the given folders, those of a sweep below its parent run."""
     parser = argparse.ArgumentParser(prog="python -m modelbench.upload", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--uri", help="tracking server; by default MLFLOW_TRACKING_URI, or local")
     parser.add_argument("--experiment", help="by default MLFLOW_EXPERIMENT_NAME, or modelbench")
     args = parser.parse_args()
-    found = [file for folder in args.folders for file in sorted(folder.rglob("results.json"))]
-    if not found:
+    jobs = [file for folder in args.folders for file in sorted(folder.rglob("results.json"))]
+    if not jobs:
         sys.exit(f"no results.json below {', '.join(map(str, args.folders))}")
-    tracker = MLflow(args.uri, args.experiment)
-    failures = sum(not upload(file, tracker) for file in found)
-    print(f"uploaded {len(found) - failures} of {len(found)}")  # noqa: T201
-    sys.exit(1 if failures else 0)
+    parents: dict[str, str | None] = {}
+    for file in [file for folder in args.folders for file in sorted(folder.rglob("sweep.json"))]:
+        sweep = json.loads(file.read_text(encoding="utf-8"))
+        parents[sweep["id"]] = upload_sweep(file, sweep, MLflow(args.uri, args.experiment))
+    arrived = sum(upload(file, MLflow(args.uri, args.experiment), parents) for file in jobs)
+    print(f"uploaded {arrived} of {len(jobs)}")  # noqa: T201
+    sys.exit(0 if arrived == len(jobs) else 1)
 
 
-def upload(file: Path, tracker: MLflow) -> bool:
+def upload_sweep(file: Path, sweep: dict[str, Any], tracker: MLflow) -> str | None:
+    """Record a sweep's parent run; give its id, or None where it did not arrive."""
+    run_id = tracker.open_sweep(sweep["id"], file.parent, {})
+    statuses = [row["status"] for row in sweep["jobs"]]
+    counts = {status: statuses.count(status) for status in ("passed", "failed")}
+    tallies = {"jobs": len(statuses), **counts}
+    tracker.close_sweep(sweep["status"], tallies, ["sweep.csv", "sweep.json"], "")
+    return run_id
+
+
+def upload(file: Path, tracker: MLflow, parents: dict[str, str | None]) -> bool:
     """Record the job whose `results.json` is `file`; tell whether it arrived."""
     found = json.loads(file.read_text(encoding="utf-8"))
     names = ("name", "model", "test", "device", "precision", "axes", "seed", "config", "command")
     job = Job(
-        **{name: found[name] for name in names},
-        environment=found["environment"],
+        **{name: found[name] for name in (*names, "sweep_id", "number", "environment")},
         directory=file.parent,
+        parent_run_id=parents.get(found["sweep_id"]),
     )
     results = [_result(stage, entry) for stage, entry in found["stages"].items()]
     tracker.open(job)

@@ -8,6 +8,7 @@ memory, and ends the worker should the job process go away. On Windows workers a
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -30,6 +31,9 @@ PRELOAD = "MODELBENCH_PRELOAD"
 
 START_S = 300.0
 """How long a worker may take to import torch and the model's code, on the slowest disk."""
+
+SCRATCH = ".scratch"
+"""Folder below the job's for large files of one stage; the job removes it, whatever happens."""
 
 GRACE_S = 0.5
 """How much later than the worker itself the job notices a time limit: the worker first writes
@@ -69,6 +73,9 @@ def start_server(targets: Iterable[str]) -> None:
     if sys.platform != "win32":
         from multiprocessing import forkserver
 
+        if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+            # joblib's processes have a start method that a fresh interpreter does not know.
+            multiprocessing.set_start_method("forkserver", force=True)
         os.environ[PRELOAD] = ",".join(dict.fromkeys(targets))
         multiprocessing.set_forkserver_preload(["modelbench.preload"])
         forkserver.ensure_running()
@@ -152,12 +159,13 @@ def _serve(connection: Connection, order: Order) -> None:
 
 
 if sys.platform != "win32":
+    HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def _guard(connection: Connection, order: Order, exits: Connection) -> None:
         """Fork the worker, sleep until it ends or the job says so, tell how it ended."""
-        # Ctrl-C and SIGTERM reach the whole group; the job decides what becomes of the worker.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # These reach the whole group; the job decides what becomes of the worker.
+        for number in HANDLED:
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         wake, woken = os.pipe()
         os.set_blocking(woken, False)
@@ -166,9 +174,13 @@ if sys.platform != "win32":
         if pid == 0:
             _become_worker(connection, order, exits)
         connection.close()
-        if exits in wait([wake, exits]):  # told to end it, or the job process is gone
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+        ended = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        while exits not in wait([wake, exits]):  # else told to end it, or the job is gone
+            os.read(wake, 512)
+            if os.waitid(os.P_PID, pid, ended):  # and not merely stopped or continued
+                break
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # with all the children that it left
         _, status, usage = os.wait4(pid, 0)
         unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
         with contextlib.suppress(OSError):
@@ -177,12 +189,14 @@ if sys.platform != "win32":
     def _become_worker(connection: Connection, order: Order, exits: Connection) -> None:
         os.setsid()  # a group of its own, so that its children end with it
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM):
+        for number in (signal.SIGCHLD, *HANDLED):
             signal.signal(number, signal.SIG_DFL)
         exits.close()
         status = 1
         try:
             _serve(connection, order)
             status = 0
+        except BaseException:
+            logging.getLogger("modelbench.worker").exception("the worker failed")
         finally:
             os._exit(status)  # not past the guard's own frames

@@ -142,9 +142,9 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     target = node["_target_"]
     try:
         function = get_object(target)
-    except Exception as error:  # an import runs any code, and any code may raise anything
+    except (Exception, SystemExit) as error:  # an import runs any code, which may raise anything
         cause = error.__cause__ or error
-        return [f"{path}._target_={target}: cannot be imported: {cause}"]
+        return [f"{path}._target_={target}: cannot be imported: {type(cause).__name__}: {cause}"]
     try:
         # What a decorator wraps may take less than the whole: transformers' configurations do.
         signature = inspect.signature(function, follow_wrapped=False)

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from modelbench import config as schema
-from modelbench.mistakes import mistakes
+from modelbench.mistakes import check
 from modelbench.usage import usage
 
 YAMLS = sorted(schema.CONF.rglob("*.yaml"))
@@ -21,9 +20,9 @@ def composed(*overrides: str) -> dict[str, Any]:
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         config = compose("config", list(overrides))
-    assert mistakes(config, [schema.CONF]) == []
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    return plain
+    checked = check(config, [schema.CONF])
+    assert checked.mistakes == []
+    return checked.plain
 
 
 def test_the_walk_sees_every_yaml() -> None:

@@ -32,7 +32,7 @@ CASES = [
     ("batch_size=0", "batch_size=0: impossible; the least that works is 1"),
     ("batch_size=true", "batch_size=True: found the switch True, expected a whole number"),
     ("sequence_length=8", "model cnn has no such axis; it has batch_size, image_size"),
-    ("model.axes.image_size=x", "model.axes={'batch_size': 1, 'image_size': 'x'}"),
+    ("model.axes.image_size=x", "model.axes.image_size: Value 'x' of type 'str'"),
     ("model.num_classes=ten", "found the text 'ten', expected a whole number such as 10"),
     ("seed=-1", "seed=-1: expected 0 to 4294967295"),
     ("device.threads=0", "device.threads=0: expected 1 or more"),
@@ -53,6 +53,20 @@ CASES = [
     ("hydra.run.dir=taken/below", "output folder taken/below: cannot be written to"),
     ("model.build.depth=3", "got an unexpected keyword argument 'depth'; it takes input_channels"),
     ("model.inputs.images.size=3", "got an unexpected keyword argument 'size'; it takes channels"),
+    ("model.build=5", "model.build: expected _target_"),
+    ("test.fine.timeout_s=inf", "found the number inf, expected a number"),
+    ("test.benchmark.budget_s=.inf", "test.benchmark.budget_s=.inf: found the text"),
+    ("test.fine.timeout_s=1e12", "expected more than 0 and at most 10,000,000"),
+    ("model=[cnn,unet]", "model=cnn,unet: only test takes a list"),
+    ("model.limits.image_size.multiple_of=0", "expected 1 <= min <= max and multiple_of >= 1"),
+    ("+model.limits.batch_size=4", "model.limits.batch_size"),
+    ("~model", "model.name: missing; expected text"),
+    ("precision.name=int8", "precision.name=int8: expected fp32"),
+    ("device.name=tpu", "device.name=tpu: expected auto, cpu, cuda or cuda:1"),
+    ("+model.inputs.x={_target_: toys.Licensed}", "toys.Licensed: ValueError: licence missing"),
+    ("model.inputs.images={_target_: modelbench.inputs.Noise, shape: 5}", "model.inputs.images: "),
+    ("model.build={_target_: exits.Net}", "cannot be imported: SystemExit: 2"),
+    ("model.build={_target_: badly.Net}", "badly.py cannot be read: "),
     ("+model.inputs.x={_target_: modelbench.inputs.Tokens, vocab_size: 5}", "needs the axis seq"),
 ]
 
@@ -61,11 +75,53 @@ CASES = [
 def test_each_mistake_is_said(command: Command, override: str, message: str) -> None:
     """One clear line, status 1, no traceback, no model built."""
     Path("taken").write_text("a file where a folder is wanted")
+    Path("badly.py").write_text("class Net:\n    def forward(self:\n")
+    sys.path.insert(0, str(Path.cwd()))
     done = command("test=[fine]", override)
     assert done.status == 1
     assert message in done.err
     assert "Traceback" not in done.err + done.out
     assert not any("fine" in file.read_text() for file in done.folder.rglob("model_test.log"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\n\tbuild: 1\n", "a YAML cannot be read: "),
+        ("- a list\n", "ConfigTypeError raised while composing config: "),
+        ("name: x\n", "model.build: missing; expected a value"),
+        ("nmae: x\nbuild: {_target_: toys.Toy}\n", "model.nmae: unknown key; did you mean name?"),
+    ],
+    ids=["tab", "list", "empty", "typo"],
+)
+def test_mistakes_in_a_yaml_of_ones_own(
+    command: Command, tmp_path: Path, text: str, message: str
+) -> None:
+    """In a folder whose name Hydra's grammar would trip over."""
+    folder = tmp_path / "it's [my] cfg (1)" / "model"
+    folder.mkdir(parents=True)
+    (folder / "own.yaml").write_text(text)
+    done = command("--config-dir", str(folder.parent), "model=own")
+    assert done.status == 1
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_values_are_what_their_types_say(command: Command) -> None:
+    """Numbers in quotes, numbers as text, sentences as they are typed."""
+    words = ["batch_size='2'", "model.name=2024", "text=What's up, (world)?", "~seed"]
+    done = command("model=toy", "test=fine", *words)
+    assert done.err == ""
+    assert done.results["axes"] == {"batch_size": 2}
+    assert done.results["model"] == "2024"
+    assert done.results["config"]["text"] == "What's up, (world)?"
+    assert done.results["seed"] == 0
+
+
+def test_an_interval_wants_a_sweeper(command: Command) -> None:
+    """Hydra's basic one cannot sample."""
+    done = command("--multirun", "model=toy", "test=fine", "batch_size=interval(1,3)")
+    assert "an interval wants a sweeper that samples" in done.err
 
 
 def test_all_mistakes_come_together(command: Command) -> None:

@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -121,6 +120,19 @@ def test_a_sweep_is_a_parent_with_children(folder: Path, command: Command) -> No
     assert "orderByKey" not in done.out  # nothing was timed
 
 
+def test_a_sweep_over_processes(folder: Path, command: Command) -> None:
+    """Another launcher's processes find the parent run, and its jobs are counted."""
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    done = command(
+        "--multirun", *launcher, "model=toy", "test=[fine]", "batch_size=1,2", tracker="mlflow"
+    )
+    assert done.status == 0
+    parent, *children = runs(folder)
+    assert [run.info.status for run in (parent, *children)] == ["FINISHED"] * 3
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert parent.data.metrics["sweep/passed"] == 2
+
+
 def test_an_inherited_run_id_is_ignored(
     folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +218,8 @@ def _wait_for_log(folder: Path, text: str) -> Path:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize(
-    ("number", "status", "why"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+    ("number", "status", "why"),
+    [(2, 130, "Ctrl-C"), (15, 143, "SIGTERM"), (1, 129, "SIGHUP")],
 )
 @pytest.mark.parametrize("sweep", [False, True], ids=["job", "sweep"])
 def test_a_stopped_job_is_killed_everywhere(
@@ -217,7 +230,9 @@ def test_a_stopped_job_is_killed_everywhere(
     process = _start(folder, *words)
     job = _wait_for_log(folder, "stage hang")
     descendants = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
+    for _ in range(3):  # as a tired person does
+        process.send_signal(number)
+        time.sleep(0.03)
     process.communicate(timeout=30)
     assert process.returncode == status
     results = json.loads((job / "results.json").read_text(encoding="utf-8"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
-from conftest import Command
+from conftest import CONFIGS, Command
 
 ENDS = {
     "raise": "ValueError: a [reason]",
@@ -82,6 +85,59 @@ def test_a_model_whose_code_dies_on_import_is_a_failed_job(
     assert done.status == 1
     assert done.results["reason"].startswith("the worker process ended with status 7")
     assert done.results["stages"] == {}
+
+
+def test_a_result_that_json_lacks_harms_nothing(command: Command) -> None:
+    """NaN in a series is null, and the other numbers are kept."""
+    done = command("model=toy", "test=fine")
+    assert done.results["stages"]["fine"]["series"]["fine/odd"] == [1.0, None, None]
+
+
+def test_a_stage_need_not_repeat_its_defaults(command: Command) -> None:
+    """A YAML without `timeout_s` has that of the stage's class."""
+    done = command("model=toy", "test=plain")
+    assert done.results["stages"]["plain"]["status"] == "passed"
+    assert done.results["config"]["test"]["plain"]["timeout_s"] == 300
+
+
+def test_two_runs_in_one_second_have_a_folder_each(command: Command) -> None:
+    """And a folder that is named is taken as it is."""
+    for _ in range(3):
+        command("model=toy", "test=fine")
+    assert len(command("model=toy", "test=fine").files) == 4
+    for _ in range(2):
+        done = command("model=toy", "test=fine", "hydra.run.dir=outputs/mine")
+    assert len(done.files) == 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_the_children_of_a_killed_stage_end_with_it(command: Command) -> None:
+    """Nothing goes on in the background; large files that it left are removed."""
+    done = command("model=toy", "test=orphans")
+    assert done.results["stages"]["orphans"]["status"] == "failed"
+    child = int((done.files[0].parent / "child.txt").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie"
+    assert not (done.files[0].parent / ".scratch").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_a_stage_that_was_stopped_and_continued_still_has_its_limit(command: Command) -> None:
+    """SIGSTOP and SIGCONT wake the guard, which must go on listening."""
+    done = command("model=toy", "test=naps", "test.naps.timeout_s=3")
+    assert done.results["stages"]["naps"]["reason"].startswith("not done after 3 s")
+
+
+def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    """`| head` closes the pipe; the job runs on to its end."""
+    words = [sys.executable, "-m", "modelbench", "--config-dir", str(CONFIGS), "model=toy"]
+    process = subprocess.Popen(
+        [*words, "test=fine", "tracker=none"], cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    (file,) = tmp_path.rglob("results.json")
+    assert json.loads(file.read_text())["status"] == "passed"
 
 
 def test_each_stage_has_a_process_of_its_own(command: Command) -> None:

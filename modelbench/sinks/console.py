@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from rich.console import Console as Terminal
 from rich.live import Live
 from rich.markup import escape
@@ -13,12 +16,24 @@ from modelbench.sinks.tables import COLOURS, stage_table
 PIPE_WIDTH = 120
 
 
+class _Terminal(Terminal):
+    def on_broken_pipe(self) -> None:
+        """Fall silent where the reader has gone (`| head`): the measurement goes on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 def terminal(*, errors: bool = False) -> Terminal:
     """Give a terminal; what goes into a pipe or a file is not folded at 80 columns."""
-    plain = Terminal(highlight=False, stderr=errors)
-    return (
-        plain if plain.is_terminal else Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
-    )
+    plain = _Terminal(highlight=False, stderr=errors)
+    if plain.is_terminal:
+        return plain
+    return _Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
+
+
+def shortened(path: Path) -> Path:
+    """Give a path as seen from the current folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 class Console:
@@ -32,7 +47,9 @@ class Console:
         """Say what is about to be measured, and where."""
         sizes = " ".join(f"{axis}={size}" for axis, size in job.axes.items())
         cpu = f"{job.environment.get('cpu')}, {job.environment.get('cpu_cores')} cores"
-        where = f"{job.environment.get('gpu', cpu)}, torch {job.environment['versions']['torch']}"
+        where = (
+            f"{job.environment.get('gpu', cpu)}, torch {job.environment['versions'].get('torch')}"
+        )
         head = f"\n[bold]{escape(job.model)}[/] in {job.precision} on {job.device}, {sizes}"
         self._terminal.print(f"{head}\n[dim]{escape(where)}[/]")
 

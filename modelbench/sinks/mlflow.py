@@ -16,7 +16,7 @@ from rich.markup import escape
 import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.sinks.console import terminal
-from modelbench.sinks.mlflow_store import Store
+from modelbench.sinks.mlflow_store import Store, since_boot
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,7 +68,8 @@ class MLflow:
         if job.parent_run_id:
             tags["mlflow.parentRunId"] = job.parent_run_id
         short = {name: getattr(job, name) for name in ("model", "test", "device", "precision")}
-        params = {**short, **job.axes, "seed": job.seed, **dict(_flat("", job.config))}
+        params = {**short, **job.axes, "seed": job.seed}
+        params = {**dict(_flat("", job.config)), **params}
         self._start(job.name, job.directory, tags, params)
         self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {})
 
@@ -120,26 +121,28 @@ class MLflow:
             "status": "running",
             "modelbench_version": modelbench.__version__,
             "mlflow.runName": name,
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": _user(),
             "mlflow.source.name": "modelbench",
             "mlflow.source.type": "LOCAL",
             # By these the next run here tells that this process is gone, should it be killed.
             "host": socket.gethostname(),
-            "process": f"{me.pid}/{me.create_time():.0f}",
+            "process": f"{me.pid}/{since_boot(me):.1f}",
         }
 
-        def start(store: Store) -> str:
+        def start(store: Store) -> None:
             from mlflow.entities import Param
 
             run = store.client.create_run(store.experiment_id, tags=tags, run_name=name)
             entries = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+            self._run_id = run.info.run_id
             for part in _parts(entries, BATCH[1]):
-                store.client.log_batch(run.info.run_id, params=part)
-            return str(run.info.run_id)
+                store.client.log_batch(self._run_id, params=part)
 
-        self._run_id = self._try(start, needs_run=False)
+        self._try(start, needs_run=False)
 
-    def _metrics(self, values: Mapping[str, float], series: Mapping[str, Sequence[float]]) -> None:
+    def _metrics(
+        self, values: Mapping[str, float], series: Mapping[str, Sequence[float | None]]
+    ) -> None:
         def send(store: Store) -> None:
             from mlflow.entities import Metric
 
@@ -181,13 +184,21 @@ class MLflow:
             why = str(error).partition("\n")[0]
             if isinstance(error, ModuleNotFoundError):
                 why += " (pip install mlflow, or leave it out with tracker=none)"
+            where = escape(str(self._directory))
             terminal(errors=True).print(
                 f"\n[yellow]warning:[/] MLflow has not recorded this: {escape(why)}\n"
-                f"The results are in {self._directory}; once it works again, upload them with\n"
-                f"  python -m modelbench.upload {self._directory}",
+                f"The results are in {where}; once it works again, upload them with\n"
+                f"  python -m modelbench.upload {where}",
                 soft_wrap=True,
             )
             return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user without a name
+        return "unknown"
 
 
 def _flat(path: str, node: Any) -> Iterator[tuple[str, Any]]:
@@ -195,13 +206,13 @@ def _flat(path: str, node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from _flat(f"{path}.{key}" if path else str(key), value)
-    elif "." in path:  # what stands at the top level is logged under its short name
+    else:
         yield path, node
 
 
-def _thinned(points: Sequence[float]) -> list[tuple[int, float]]:
-    stride = -(-len(points) // LONGEST_SERIES)
-    return list(enumerate(points))[:: stride or 1]
+def _thinned(points: Sequence[float | None]) -> list[tuple[int, float]]:
+    stride = max(1, -(-len(points) // LONGEST_SERIES))
+    return [(step, value) for step, value in list(enumerate(points))[::stride] if value is not None]
 
 
 def _parts(entries: Sequence[T], size: int) -> Iterator[Sequence[T]]:

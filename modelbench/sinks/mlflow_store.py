@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
+    import psutil
     from mlflow import MlflowClient
 
 ANSWER_S = 3.0
 """How long a server may take to answer at all."""
+
+_SILENT: dict[str, str] = {}
+"""Servers that have not answered, and why: the jobs of a sweep need not each wait for them."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +102,16 @@ def _greet(uri: str) -> None:
     import urllib.error
     import urllib.request
 
+    if uri in _SILENT:
+        raise ConnectionError(_SILENT[uri])
     try:
         urllib.request.urlopen(f"{uri}/health", timeout=ANSWER_S).close()
     except urllib.error.HTTPError:
         return
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", error)
-        raise ConnectionError(f"{uri} does not answer ({why})") from error
+        _SILENT[uri] = f"{uri} does not answer ({why})"
+        raise ConnectionError(_SILENT[uri]) from error
 
 
 @contextmanager
@@ -131,10 +138,19 @@ def _bury(client: MlflowClient, experiment_id: str) -> None:
             client.set_terminated(run.info.run_id, "KILLED")
 
 
+def since_boot(process: psutil.Process) -> float:
+    """Tell when a process started, in seconds; a clock that is set does not change it."""
+    import psutil
+
+    return process.create_time() - psutil.boot_time()
+
+
 def _lives(pid: int, started: float) -> bool:
     import psutil
 
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 2
+        return abs(since_boot(psutil.Process(pid)) - started) < 2
     except psutil.NoSuchProcess:
         return False
+    except psutil.AccessDenied:
+        return True

@@ -100,4 +100,6 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:,.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return figure(Metric(value, ""))
+    return "" if value is None else str(value)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from modelbench.workload import Workload
 
 
+LONGEST = 10_000_000
+"""Seconds; some months."""
+
+
 @dataclass(frozen=True)
 class Context:
     """Where a stage runs."""
@@ -27,6 +31,8 @@ class Context:
     precision: Mapping[str, Any]
     directory: Path
     """The job's folder; artifacts go below it."""
+    scratch: Path
+    """For large files; emptied after each stage, also after one that was killed."""
     say: Callable[[str], None]
     """Shows the person who waits what is going on; not to be called while the clock runs."""
 
@@ -48,6 +54,6 @@ class Stage:
 
 
 def positive(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is over zero."""
-    if not value > 0:
-        raise ValueError(f"{name}={value}: expected more than 0")
+    """Raise ValueError unless `value` is over zero and no more than clocks can wait."""
+    if not 0 < value <= LONGEST:
+        raise ValueError(f"{name}={value}: expected more than 0 and at most {LONGEST:,}")

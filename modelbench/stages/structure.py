@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ class Structure(Stage):
         batch = workload.batch()
         context.say("running it forward")
         _forward(report, model, batch)
-        _sizes(report, model, context.directory)
+        _sizes(report, model, context.scratch)
         context.say("counting MACs")
         macs = count_macs(model, lambda: batch.call(model))
         layers = trace_layers(model, lambda: batch.call(model))
@@ -87,17 +86,17 @@ def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
         report.warnings.append(f"output {names} holds NaN or infinity")
 
 
-def _sizes(report: Report, model: nn.Module, directory: Path) -> None:
+def _sizes(report: Report, model: nn.Module, scratch: Path) -> None:
     """Count parameters and bytes, in memory and in a file that is really written."""
     import torch
 
     parameters = list(model.parameters())  # a tied parameter comes once
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in [*parameters, *model.buffers()])
-    with tempfile.TemporaryDirectory(dir=directory) as folder:
-        file = Path(folder) / "weights.pt"
-        torch.save(model.state_dict(), file)
-        saved = file.stat().st_size
+    file = scratch / "weights.pt"
+    torch.save(model.state_dict(), file)
+    saved = file.stat().st_size
+    file.unlink()
     report.metric("params", sum(p.numel() for p in parameters), "count")
     report.metric("trainable_params", trainable, "count")
     report.metric("size_mib", size / MIB, "MiB")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class Fine(Stage):
         report.metric("pid", os.getpid(), "count")
         report.metric("nothing", float("nan"), "count")
         report.series["loss"] = [3.0, 2.0, 1.0]
+        report.series["odd"] = [1.0, float("nan"), float("inf")]
         (context.directory / "graph").mkdir(exist_ok=True)
         (context.directory / "graph" / "fine.txt").write_text("fine", encoding="utf-8")
         report.artifacts.append("graph/fine.txt")
@@ -53,6 +55,15 @@ class Fault(Stage):
             os.kill(os.getpid(), signal.SIGKILL if len(ballast) else 0)
         if self.how == "segfault":
             os.kill(os.getpid(), signal.SIGSEGV)
+        if self.how == "orphans":
+            child = subprocess.Popen(["sleep", "60"])
+            (context.directory / "child.txt").write_text(str(child.pid), encoding="utf-8")
+            (context.scratch / "large").write_bytes(b"0" * 100)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "naps":
+            me = os.getpid()
+            subprocess.Popen(["sh", "-c", f"kill -STOP {me}; sleep 0.3; kill -CONT {me}"])
+            time.sleep(600)
         if self.how == "allocate":
             raise MemoryError
         return Report(details={"path": Path()})  # no plain data

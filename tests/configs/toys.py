@@ -60,6 +60,13 @@ class Broken(nn.Module):
         return x / torch.zeros_like(x)
 
 
+class Licensed:
+    """An input source that cannot be made."""
+
+    def __init__(self) -> None:
+        raise ValueError("licence missing")
+
+
 def no_module() -> str:
     """Build what is no module."""
     return "a string"
