@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run and exit with the status that the command line promises."""
     # Imported here, since every worker process imports this file again and needs no Hydra.
-    from modelbench.signals import Terminated, install
+    from modelbench.signals import Terminated, ignore, install
 
     install()
     try:
@@ -15,6 +15,7 @@ def main() -> None:
         status = run(sys.argv[1:])
     except Terminated as end:  # before there was anything to close
         status = int(str(end.code))
+    ignore()
     sys.exit(status)
 
 

@@ -61,7 +61,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
         summary = Summary("failed", results, f"{type(error).__name__}: {error}")
         raise
     finally:
-        with held_back():  # a tired person presses Ctrl-C twice
+        with held_back():
             desk.clear()
             _close(opened, summary)
     return summary

@@ -47,5 +47,12 @@ def held_back() -> Iterator[None]:
         signal.raise_signal(came[0])
 
 
+def ignore() -> None:
+    """From now on take no notice: the end has begun, and a tired person presses Ctrl-C twice."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _raise(number: int, _: FrameType | None) -> NoReturn:
+    ignore()
     raise Terminated(number)
