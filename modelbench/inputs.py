@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import distribution
@@ -44,13 +44,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Image:
-    """Photographs: float32 in 0..1, `[batch_size, channels, image_size, image_size]`.
+    """Photographs: float32, `[batch_size, channels, image_size, image_size]`, from 0..1 normalised.
 
     The first sample is the centre of the picture, the others are random crops of it. Channels
     beyond red, green and blue repeat these; a single channel is their luminance.
     """
 
     channels: int = 3
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+    """Subtracted and divided by, for each channel or for all."""
 
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
@@ -63,10 +66,10 @@ class Image:
         rng = random.Random(draw.seed)
         crops = [_crop(photo, size, rng if i else None) for i in range(draw.sizes["batch_size"])]
         pixels = torch.from_numpy(np.stack(crops)).float().div_(255)
-        if pixels.ndim == 3:
-            return pixels[:, None]
-        repeated = torch.arange(self.channels) % 3
-        return pixels.movedim(-1, 1)[:, repeated].contiguous()
+        planes = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1)
+        planes = planes[:, torch.arange(self.channels) % planes.shape[1]]
+        mean, std = (torch.tensor(list(each))[:, None, None] for each in (self.mean, self.std))
+        return ((planes - mean) / std).contiguous()
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,12 @@ class Tokens:
     """Token ids: int64, `[batch_size, sequence_length]`, the UTF-8 bytes of a text.
 
     Bytes are taken modulo the vocabulary, and the text is repeated or cut to the length. Each
-    sample starts one byte later than the one before.
+    sample starts one byte later than the one before. `end` is the last token of each, for models
+    that look for it.
     """
 
     vocab_size: int
+    end: int | None = None
 
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
@@ -88,7 +93,16 @@ class Tokens:
         text = torch.tensor(list((draw.text or TEXT).encode()), dtype=torch.int64)
         rows = torch.arange(draw.sizes["batch_size"])[:, None]
         columns = torch.arange(draw.sizes["sequence_length"])[None, :]
-        return text[(rows + columns) % len(text)] % self.vocab_size
+        tokens = text[(rows + columns) % len(text)] % self.vocab_size
+        if self.end is not None:
+            tokens[:, -1] = self.end
+        return tokens
+
+    def note(self, draw: Draw) -> str:
+        """Say that no tokenizer was at work."""
+        size, length = len((draw.text or TEXT).encode()), draw.sizes["sequence_length"]
+        done = "cut" if length < size else "repeated"
+        return f"no tokenizer: the {size} UTF-8 bytes of the text, {done} to {length} tokens"
 
 
 @dataclass(frozen=True)

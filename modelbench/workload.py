@@ -15,26 +15,12 @@ import torch
 from hydra.utils import get_object, instantiate
 from torch import Tensor, nn
 
+from modelbench.batch import Batch
 from modelbench.inputs import Draw, Source
+from modelbench.losses import mean_square
 
 Phase = Callable[[], Any]
 """One call that is measured; takes nothing, since model and batch are bound to it."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The arguments of one forward call."""
-
-    args: tuple[Tensor, ...]
-    kwargs: Mapping[str, Tensor]
-
-    def call(self, function: Callable[..., Any]) -> Any:
-        """Call `function` with this batch."""
-        return function(*self.args, **self.kwargs)
-
-    def named(self) -> dict[str, Tensor]:
-        """Give every tensor under its argument's name, positional ones under their number."""
-        return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
 
 
 @dataclass(frozen=True)
@@ -47,8 +33,10 @@ class Workload:
     recipe: Mapping[str, Any]
     """The YAML's `build` node."""
     sources: Mapping[str, Source]
-    calls: Mapping[str, Callable[[nn.Module, Batch], Any]] = field(default_factory=dict)
-    """The YAML's phases; a model without any has one, `forward`."""
+    prepare: Mapping[str, Callable[[nn.Module, Batch], Phase]] = field(default_factory=dict)
+    """The YAML's phases: each prepares its call."""
+    measure: Callable[[Any, Batch], Tensor] | None = None
+    """The YAML's loss."""
     seed: int = 0
     text: str | None = None
     image: Path | None = None
@@ -68,7 +56,8 @@ class Workload:
                 str(key): instantiate(node, _convert_="all")
                 for key, node in model["inputs"].items()
             },
-            calls={name: _call(node) for name, node in (model.get("phases") or {}).items()},
+            prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
+            measure=_later(model["loss"]) if model["loss"] else None,
             seed=config["seed"],
             text=config["text"],
             image=Path(config["image"]) if config["image"] else None,
@@ -102,17 +91,35 @@ class Workload:
 
     def batch(self, **sizes: int) -> Batch:
         """Make real input on the device, at the workload's sizes or at others."""
-        draw = Draw({**self.axes, **sizes}, self.seed, self.text, self.image)
+        draw = self._draw(sizes)
         tensors = {name: source(draw).to(self.device) for name, source in self.sources.items()}
         positional = self._positional()
         args = [tensors.pop(str(i)) for i in range(positional)]
         return Batch(tuple(args), tensors)
 
-    def phases(self, model: nn.Module, batch: Batch) -> dict[str, Phase]:
-        """Give the calls that are timed apart."""
-        if not self.calls:
-            return {"forward": partial(batch.call, model)}
-        return {name: partial(call, model, batch) for name, call in self.calls.items()}
+    def notes(self) -> list[str]:
+        """Say what a person should know of the input."""
+        draw = self._draw({})
+        told = {name: s.note(draw) for name, s in self.sources.items() if hasattr(s, "note")}
+        return [f"{name}: {note}" for name, note in told.items()]
+
+    @property
+    def phases(self) -> list[str]:
+        """Name the calls that are timed apart; a model whose YAML names none has `forward`."""
+        return list(self.prepare) or ["forward"]
+
+    def phase(self, name: str, model: nn.Module, batch: Batch) -> Phase:
+        """Prepare the call of one phase; raises Skip where it does not apply."""
+        if not self.prepare:
+            return partial(batch.call, model)
+        return self.prepare[name](model, batch)
+
+    def loss(self, outputs: Any, batch: Batch) -> Tensor:
+        """Give the loss as a scalar: the YAML's, or a default that any floating output has."""
+        return (self.measure or mean_square)(outputs, batch)
+
+    def _draw(self, sizes: Mapping[str, int]) -> Draw:
+        return Draw({**self.axes, **sizes}, self.seed, self.text, self.image)
 
     def _positional(self) -> int:
         return sum(name.isdigit() for name in self.sources)
@@ -160,6 +167,7 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     return []
 
 
-def _call(node: Mapping[str, Any]) -> Callable[[nn.Module, Batch], Any]:
-    call: Callable[[nn.Module, Batch], Any] = instantiate(node, _partial_=True)
+def _later(node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Make what is called with further arguments later."""
+    call: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
     return call

@@ -38,8 +38,8 @@ def drawn(thing: object, *, width: int = 100) -> str:
     return out.getvalue()
 
 
-def test_parts_are_rows() -> None:
-    """Metrics of phases side by side, with their units in the head, absent ones left empty."""
+def test_parts_are_columns() -> None:
+    """Phases side by side, units at the end of the line, absent figures left empty."""
     metrics = {
         "benchmark/load_s": Metric(1.5, "s"),
         "benchmark/prefill/p50_ms": Metric(200, "ms"),
@@ -49,9 +49,9 @@ def test_parts_are_rows() -> None:
     lines = drawn(stage_table(Result("benchmark", "passed", 3, metrics=metrics))).splitlines()
     assert lines[0] == "benchmark passed in 3.0 s"
     assert lines[1].split() == ["load_s", "1.50", "s"]
-    assert lines[2].split() == ["p50", "ms", "p90", "ms"]
-    assert lines[3].split() == ["prefill", "200.000", "210.000"]
-    assert lines[4].split() == ["decode", "30.000"]
+    assert lines[2].split() == ["prefill", "decode"]
+    assert lines[3].split() == ["p50_ms", "200.000", "30.000", "ms"]
+    assert lines[4].split() == ["p90_ms", "210.000", "ms"]
 
 
 def test_a_reason_is_shown_as_it_is() -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from conftest import CONFIGS
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from modelbench import config as schema
+from modelbench.mistakes import check
 from modelbench.workload import Workload, misfits
 
 
@@ -26,9 +25,7 @@ def workload(*overrides: str) -> Workload:
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         words = [f"hydra.searchpath=[file://{CONFIGS}]", *overrides]
-        config = OmegaConf.to_container(compose("config", words), resolve=True)
-    assert isinstance(config, Mapping)
-    plain: dict[str, Any] = {str(key): value for key, value in config.items()}
+        plain = check(compose("config", words), [schema.CONF, CONFIGS]).plain
     return Workload.of(plain, schema.axes(plain), torch.device("cpu"))
 
 
@@ -55,16 +52,16 @@ def test_positional_and_named_arguments() -> None:
     batch = encoder.batch()
     assert [tensor.shape for tensor in batch.args] == [(2, 5)]
     assert set(batch.named()) == {"0", "label"}
-    hidden: Any = encoder.phases(encoder.build(), batch)["forward"]()
+    assert encoder.phases == ["forward"]
+    hidden: Any = encoder.phase("forward", encoder.build(), batch)()
     assert hidden.hidden.shape == (2, 5, 8)
 
 
 def test_phases_of_ones_own() -> None:
-    """A phase is a callable that takes the model and the batch."""
+    """A phase prepares its call from the model and the batch."""
     toy = workload("model=toy", "+model.phases={mean: {_target_: toys.mean_of}}")
-    phases = toy.phases(toy.build(), toy.batch())
-    assert list(phases) == ["mean"]
-    assert phases["mean"]().shape == ()
+    assert toy.phases == ["mean"]
+    assert toy.phase("mean", toy.build(), toy.batch())().shape == ()
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,13 @@ from modelbench.measure.flops import Macs
 from modelbench.measure.layers import Layer
 
 if TYPE_CHECKING:
-    from modelbench.workload import Batch
+    from modelbench.batch import Batch
 
 # Known causes, by the start of the class name. Checked on torchinfo 1.8.0.
 CAUSES = {
     "ConvTranspose": "it counts a transposed convolution by its output area",
     "Linear": "it leaves out the token dimension",
+    "Conv1D": "a linear layer of transformers, whose features it takes for positions",
     "Conv": "it counts the bias as well",
     "functional": "it does not see operations outside layers, such as attention",
 }

@@ -16,13 +16,12 @@ from modelbench.results import Metric, Result
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "killed": "red"}
 DECIMALS = {"MiB": 2, "MB": 2, "s": 2}
-SUFFIXES = {"ms": "_ms", "s": "_s", "MiB": "_mib", "MB": "_mb", "dB": "_db"}
 
 
 def stage_table(result: Result) -> RenderableType:
     """Lay out a result: plain metrics one below the other, those of parts side by side.
 
-    `benchmark/forward/p50_ms` belongs to the part `forward`; parts are rows, their metrics columns.
+    `benchmark/forward/p50_ms` belongs to the part `forward`; parts are columns.
     """
     colour = COLOURS[result.status]
     head = f"[bold]{result.stage}[/] [{colour}]{result.status}[/] in {result.seconds:.1f} s"
@@ -63,17 +62,17 @@ def _list(metrics: Mapping[str, Metric]) -> RenderableType:
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _grid(rows: Mapping[str, Mapping[str, Metric]]) -> RenderableType:
-    """Show one row for each part; a column's head carries the unit."""
-    units = {short: metric.unit for row in rows.values() for short, metric in row.items()}
+def _grid(parts: Mapping[str, Mapping[str, Metric]]) -> RenderableType:
+    """Show one column for each part: of metrics there are many, of parts few."""
+    units = {short: metric.unit for part in parts.values() for short, metric in part.items()}
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("")
+    table.add_column()
+    for part in parts:
+        table.add_column(part, justify="right")
+    table.add_column(style="dim")
     for short, unit in units.items():
-        name = short.removesuffix(SUFFIXES.get(unit, ""))
-        table.add_column(name if unit in {"count", "1/s"} else f"{name} {unit}", justify="right")
-    for part, row in rows.items():
-        cells = [figure(row[short]) if short in row else "" for short in units]
-        table.add_row(part, *cells)
+        cells = [figure(part[short]) if short in part else "" for part in parts.values()]
+        table.add_row(short, *cells, "" if unit == "count" else unit)
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from modelbench.results import Report
+from modelbench.results import Report, Skip
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -47,13 +47,22 @@ class Benchmark(Stage):
         report.metric("load_s", perf_counter() - start, "s")
         batch = workload.batch()
         rule = Rule(self.budget_s, self.min_samples, self.min_s, self.warmup_s)
-        phases = workload.phases(model, batch)
-        for index, (phase, call) in enumerate(phases.items()):
+        for phase in workload.phases:
             context.say(f"timing {phase}, at most {self.budget_s:g} s")
+            try:
+                call = workload.phase(phase, model, batch)
+            except Skip as skip:
+                report.notes.append(f"{phase} left out: {skip}")
+                continue
             timing = time_call(call, rule, context.device)
-            if index == 0:
+            if "first_call_ms" not in report.metrics:
                 report.metric("first_call_ms", timing.first_call_ms, "ms")
             _add(report, phase, timing, workload.axes.get("batch_size", 1))
+            if hasattr(
+                call, "figures"
+            ):  # what only the phase can tell, such as time to first token
+                for name, metric in call.figures(len(timing.samples_ms)).items():
+                    report.metric(f"{phase}/{name}", metric.value, metric.unit)
             if not timing.complete:
                 report.warnings.append(
                     f"{phase}: {len(timing.samples_ms)} samples in {self.budget_s:g} s, fewer than "

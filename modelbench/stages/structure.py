@@ -13,8 +13,9 @@ from modelbench.stages.stage import Context, Stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from modelbench.batch import Batch
     from modelbench.measure.torchinfo_figures import Figures
-    from modelbench.workload import Batch, Workload
+    from modelbench.workload import Workload
 
 MIB = 2**20
 
@@ -37,6 +38,7 @@ class Structure(Stage):
         batch = workload.batch()
         context.say("running it forward")
         _forward(report, model, batch)
+        report.notes += workload.notes()
         _sizes(report, model, context.scratch)
         context.say("counting MACs")
         macs = count_macs(model, lambda: batch.call(model))

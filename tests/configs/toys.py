@@ -1,9 +1,13 @@
 """Small models for the tests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from modelbench.batch import Batch
+from modelbench.results import Skip
 
 
 class Toy(nn.Module):
@@ -72,6 +76,12 @@ def no_module() -> str:
     return "a string"
 
 
-def mean_of(model: nn.Module, batch: object) -> object:
-    """Call the model; a phase of its own."""
-    return model(batch.named()["x"]).mean()  # type: ignore[attr-defined]
+def mean_of(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
+    """Prepare a phase of one's own."""
+    x = batch.named()["x"]
+    return lambda: model(x).mean()
+
+
+def never(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
+    """Say that the phase does not apply."""
+    raise Skip("not here")

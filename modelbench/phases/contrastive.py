@@ -1,0 +1,24 @@
+"""What a model of images and texts does beside comparing them: encode either alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from modelbench.batch import Batch
+
+
+def image_encode(model: Any, batch: Batch) -> Callable[[], Any]:
+    """Encode the images alone."""
+    return partial(model.get_image_features, pixel_values=batch.named()["pixel_values"])
+
+
+def text_encode(model: Any, batch: Batch) -> Callable[[], Any]:
+    """Encode the texts alone."""
+    return partial(model.get_text_features, input_ids=batch.named()["input_ids"])
+
+
+def forward(model: Any, batch: Batch) -> Callable[[], Any]:
+    """Encode both and compare each image with each text."""
+    return partial(batch.call, model)
