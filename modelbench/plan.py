@@ -59,7 +59,7 @@ def plan(
         choices = []
         for text in made.overrides:
             variants = []
-            for single in _singles(parser, text, made, multirun=multirun):
+            for single in _singles(parser, text, known, made, multirun=multirun):
                 trouble = known.trouble(parser.parse_override(single))
                 if trouble:
                     made.mistakes.append(trouble)
@@ -115,7 +115,9 @@ def _check(overrides: list[str], known: _Known, made: Plan) -> None:
     made.mistakes += found
 
 
-def _singles(parser: OverridesParser, text: str, made: Plan, *, multirun: bool) -> Iterator[str]:
+def _singles(
+    parser: OverridesParser, text: str, known: _Known, made: Plan, *, multirun: bool
+) -> Iterator[str]:
     """Take an override apart into the single ones that it sweeps over."""
     quotes = """a value with spaces, commas or quotes wants Hydra's: "KEY='...'\""""
     try:
@@ -123,12 +125,18 @@ def _singles(parser: OverridesParser, text: str, made: Plan, *, multirun: bool) 
         if not override.key_or_group:
             raise HydraException
     except HydraException:
-        made.mistakes.append(f"{text}: expected KEY=VALUE, such as image_size=128; {quotes}")
+        groups = [group for group in schema.SECTIONS if text in known.options(group)]
+        meant = (
+            f"did you mean {groups[0]}={text}?" if groups else f"such as image_size=128; {quotes}"
+        )
+        made.mistakes.append(f"{text}: expected KEY=VALUE, {meant}")
         return
     if not override.is_sweep_override():
         yield text
     elif not multirun:
-        made.mistakes.append(f"{text}: several values want --multirun; {quotes}")
+        value = text.partition("=")[2]
+        hint = f"several stages are test=[{value}]" if override.key_or_group == "test" else quotes
+        made.mistakes.append(f"{text}: several values want --multirun; {hint}")
     elif override.is_discrete_sweep():
         sign = "+" if override.is_add() else ""
         for value in override.sweep_string_iterator():

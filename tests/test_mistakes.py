@@ -50,6 +50,8 @@ CASES = [
     ("image_size=64,128", "image_size=64,128: several values want --multirun"),
     ("image_size", "image_size: expected KEY=VALUE"),
     ("=3", "=3: expected KEY=VALUE"),
+    ("unet", "unet: expected KEY=VALUE, did you mean model=unet?"),
+    ("test=structure,benchmark", "several stages are test=[structure,benchmark]"),
     ("hydra.run.dir=taken/below", "output folder taken/below: cannot be written to"),
     ("model.build.depth=3", "got an unexpected keyword argument 'depth'; it takes input_channels"),
     ("model.inputs.images.size=3", "got an unexpected keyword argument 'size'; it takes channels"),
