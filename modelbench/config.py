@@ -22,6 +22,8 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 AXES = ("batch_size", "image_size", "sequence_length")
 """The axes that have a name at the top level."""
 
+WEIGHTS = ("random", "fake")
+
 SECTIONS = ("model", "test", "device", "precision", "tracker")
 
 
@@ -72,8 +74,8 @@ class Model:
 
     def __post_init__(self) -> None:
         """Refuse what no code stands behind yet."""
-        if self.weights != "random":
-            raise ValueError(f"weights={self.weights}: expected random")
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"weights={self.weights}: expected {' or '.join(WEIGHTS)}")
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from hydra.utils import get_object, instantiate
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelbench.batch import Batch
 from modelbench.inputs import Draw, Source
@@ -37,6 +39,8 @@ class Workload:
     """The YAML's phases: each prepares its call."""
     measure: Callable[[Any, Batch], Tensor] | None = None
     """The YAML's loss."""
+    fake: FakeTensorMode | None = None
+    """Where the model is built without memory: shapes are computed, numbers are not."""
     seed: int = 0
     text: str | None = None
     image: Path | None = None
@@ -58,6 +62,7 @@ class Workload:
             },
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
+            fake=FakeTensorMode() if model["weights"] == "fake" else None,
             seed=config["seed"],
             text=config["text"],
             image=Path(config["image"]) if config["image"] else None,
@@ -72,7 +77,9 @@ class Workload:
         random.seed(self.seed)
         np.random.seed(self.seed)
         torch.manual_seed(self.seed)
-        model = instantiate(self.recipe, _convert_="all")
+        # Without memory nothing can be moved to a device: it is made there.
+        with self.computing(), self.device if self.fake else nullcontext():
+            model = instantiate(self.recipe, _convert_="all")
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
@@ -87,12 +94,16 @@ class Workload:
                 f"model.inputs gives {', '.join(self.sources)}, but "
                 f"{type(model).__name__}.forward takes ({takes}): {error}"
             ) from None
-        return model.eval().to(self.device)
+        return model.eval() if self.fake else model.eval().to(self.device)
+
+    def computing(self) -> AbstractContextManager[object]:
+        """Give what the model is to be called in: nothing, or the mode without memory."""
+        return self.fake or nullcontext()
 
     def batch(self, **sizes: int) -> Batch:
         """Make real input on the device, at the workload's sizes or at others."""
         draw = self._draw(sizes)
-        tensors = {name: source(draw).to(self.device) for name, source in self.sources.items()}
+        tensors = {name: self._placed(source(draw)) for name, source in self.sources.items()}
         positional = self._positional()
         args = [tensors.pop(str(i)) for i in range(positional)]
         return Batch(tuple(args), tensors)
@@ -117,6 +128,9 @@ class Workload:
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """Give the loss as a scalar: the YAML's, or a default that any floating output has."""
         return (self.measure or mean_square)(outputs, batch)
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        return (self.fake.from_tensor(tensor) if self.fake else tensor).to(self.device)
 
     def _draw(self, sizes: Mapping[str, int]) -> Draw:
         return Draw({**self.axes, **sizes}, self.seed, self.text, self.image)

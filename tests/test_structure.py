@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 from conftest import Command
@@ -59,3 +60,31 @@ def test_a_model_that_returns_no_tensor_fails(command: Command) -> None:
     assert done.status == 1
     reason = done.results["stages"]["structure"]["reason"]
     assert reason == "TypeError: Silent returned no tensor; expected at least one"
+
+
+def test_seven_billion_parameters_without_memory(command: Command) -> None:
+    """The structure is exact, and what needs numbers is skipped with that reason."""
+    done = command("model=llama7b", "test=[structure,fine]")
+    stages = done.results["stages"]
+    assert done.status == 0
+    metrics = stages["structure"]["metrics"]
+    assert metrics["structure/params"]["value"] == 6_738_415_616
+    attention = 2 * 32 * 128 * 128 * 4096
+    linear = 32 * (4 * 4096**2 + 3 * 4096 * 11008) + 4096 * 32000
+    assert metrics["structure/macs_g"]["value"] == (128 * linear + attention) / 1e9
+    assert "structure/saved_mib" not in metrics
+    assert stages["fine"]["status"] == "skipped"
+    assert "model.weights=fake" in stages["fine"]["reason"]
+
+
+def test_a_model_without_memory_counts_like_a_real_one(command: Command) -> None:
+    """All that needs no numbers is the same."""
+    found = []
+    for weights in ("random", "fake"):
+        folder = f"hydra.run.dir=outputs/{weights}"
+        done = command("model=cnn", "test=structure", f"model.weights={weights}", folder)
+        file = done.folder / "outputs" / weights / "results.json"
+        metrics = json.loads(file.read_text())["stages"]["structure"]["metrics"]
+        metrics.pop("structure/saved_mib", None)
+        found.append(metrics)
+    assert found[0] == found[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelbench.results import Report
 
@@ -40,6 +40,9 @@ class Context:
 @dataclass(frozen=True)
 class Stage:
     """The keys that every stage has."""
+
+    needs_numbers: ClassVar[bool] = True
+    """Whether it is skipped for a model that was built without memory."""
 
     timeout_s: float = 300.0
     """Seconds after which the stage is ended and has failed."""

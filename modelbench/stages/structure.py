@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 class Structure(Stage):
     """Runs the model forward once and counts what it consists of."""
 
+    needs_numbers = False
+
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of the structure and write the layer table."""
         from modelbench.measure.flops import count_macs
@@ -37,9 +39,10 @@ class Structure(Stage):
         model = workload.build()
         batch = workload.batch()
         context.say("running it forward")
-        _forward(report, model, batch)
+        fake = workload.fake is not None
+        _forward(report, model, batch, fake=fake)
         report.notes += workload.notes()
-        _sizes(report, model, context.scratch)
+        _sizes(report, model, None if fake else context.scratch)
         context.say("counting MACs")
         macs = count_macs(model, lambda: batch.call(model))
         layers = trace_layers(model, lambda: batch.call(model))
@@ -64,7 +67,7 @@ class Structure(Stage):
         return report
 
 
-def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
+def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> None:
     """Note shapes, types and finiteness of what goes in and comes out."""
     import torch
 
@@ -74,7 +77,9 @@ def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
         outputs = named_tensors(batch.call(model))
     if not outputs:
         raise TypeError(f"{type(model).__name__} returned no tensor; expected at least one")
-    finite = {name: bool(torch.isfinite(tensor).all()) for name, tensor in outputs.items()}
+    finite: dict[str, bool] = {}
+    if not fake:
+        finite = {name: bool(torch.isfinite(tensor).all()) for name, tensor in outputs.items()}
     report.details |= {
         "class": type(model).__name__,
         "input_shapes": _shapes(batch.named()),
@@ -88,21 +93,23 @@ def _forward(report: Report, model: nn.Module, batch: Batch) -> None:
         report.warnings.append(f"output {names} holds NaN or infinity")
 
 
-def _sizes(report: Report, model: nn.Module, scratch: Path) -> None:
-    """Count parameters and bytes, in memory and in a file that is really written."""
+def _sizes(report: Report, model: nn.Module, scratch: Path | None) -> None:
+    """Count parameters and bytes, in memory and, with `scratch`, in a file really written there."""
     import torch
 
     parameters = list(model.parameters())  # a tied parameter comes once
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in [*parameters, *model.buffers()])
-    file = scratch / "weights.pt"
-    torch.save(model.state_dict(), file)
-    saved = file.stat().st_size
-    file.unlink()
     report.metric("params", sum(p.numel() for p in parameters), "count")
     report.metric("trainable_params", trainable, "count")
     report.metric("size_mib", size / MIB, "MiB")
-    report.metric("saved_mib", saved / MIB, "MiB")
+    if scratch is None:
+        report.notes.append("built without memory: no numbers, and no file to measure")
+        return
+    file = scratch / "weights.pt"
+    torch.save(model.state_dict(), file)
+    report.metric("saved_mib", file.stat().st_size / MIB, "MiB")
+    file.unlink()
 
 
 def _torchinfo(report: Report, figures: Figures, directory: Path) -> None:
