@@ -22,7 +22,7 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 AXES = ("batch_size", "image_size", "sequence_length")
 """The axes that have a name at the top level."""
 
-WEIGHTS = ("random", "fake")
+WEIGHTS = ("random", "pretrained", "fake")
 
 SECTIONS = ("model", "test", "device", "precision", "tracker")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from omegaconf import DictConfig
 
 from modelbench import config as schema
 from modelbench import environment, runner
+from modelbench.checkpoint import fetch
+from modelbench.checkpoint import mistakes as checkpoint_mistakes
 from modelbench.locate import installed
 from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
@@ -47,6 +50,7 @@ def job(config: DictConfig) -> None:
     try:
         if checked.mistakes:
             raise runner.ConfigurationError(checked.mistakes)
+        about = _with_weights(about)
         target = about.config["model"]["build"]["_target_"]
         start_server([target] if installed(target) else [])
         if tracker:
@@ -64,6 +68,21 @@ def job(config: DictConfig) -> None:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
     if hydra_config.mode is RunMode.RUN and status != "passed":
         sys.exit(1)  # in a sweep, the summary counts the failures
+
+
+def _with_weights(about: Job) -> Job:
+    """Fetch the weights before any clock runs."""
+    model = about.config["model"]
+    if model["weights"] != "pretrained":
+        return about
+    try:
+        found = fetch(model["checkpoint"])
+    except LookupError as error:
+        raise runner.ConfigurationError([str(error)]) from error
+    wrong = list(checkpoint_mistakes({**model, "checkpoint": found}))
+    if wrong:
+        raise runner.ConfigurationError(wrong)
+    return replace(about, config={**about.config, "model": {**model, "checkpoint": found}})
 
 
 def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:

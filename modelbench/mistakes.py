@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from modelbench import checkpoint, locate
 from modelbench import config as schema
-from modelbench import locate
 from modelbench.sections import (
     WANTED,
     first_line,
@@ -67,6 +67,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
         found.append("test: no stage is chosen")
     found += _axes(plain)
     found += _recipe(plain["model"]["build"])
+    found += checkpoint.mistakes(plain["model"])
     found += _inputs(plain["model"]["inputs"])
     found += _targets("model", plain["model"])
     found += _picture(plain["image"])

@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from modelbench.batch import Batch
 from modelbench.inputs import Draw, Source
 from modelbench.losses import mean_square
+from modelbench.pretrained import build_pretrained
 
 Phase = Callable[[], Any]
 """One call that is measured; takes nothing, since model and batch are bound to it."""
@@ -39,6 +40,8 @@ class Workload:
     """The YAML's phases: each prepares its call."""
     measure: Callable[[Any, Batch], Tensor] | None = None
     """The YAML's loss."""
+    checkpoint: Path | None = None
+    """Where the weights are, unless they are random."""
     fake: FakeTensorMode | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     seed: int = 0
@@ -62,6 +65,7 @@ class Workload:
             },
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
+            checkpoint=Path(model["checkpoint"]) if model["weights"] == "pretrained" else None,
             fake=FakeTensorMode() if model["weights"] == "fake" else None,
             seed=config["seed"],
             text=config["text"],
@@ -69,7 +73,7 @@ class Workload:
         )
 
     def build(self) -> nn.Module:
-        """Build the model afresh with seeded weights, in evaluation mode, on the device.
+        """Build the model afresh, random weights seeded, in evaluation mode, on the device.
 
         Raises TypeError for a recipe that gives no module or one whose forward takes other
         arguments than the YAML names.
@@ -79,7 +83,10 @@ class Workload:
         torch.manual_seed(self.seed)
         # Without memory nothing can be moved to a device: it is made there.
         with self.computing(), self.device if self.fake else nullcontext():
-            model = instantiate(self.recipe, _convert_="all")
+            if self.checkpoint is not None:
+                model = build_pretrained(self.recipe, self.checkpoint)
+            else:
+                model = instantiate(self.recipe, _convert_="all")
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"

@@ -38,7 +38,7 @@ CASES = [
     ("device.threads=0", "device.threads=0: expected 1 or more"),
     ("test.fine.timeout_s=0", "test.fine.timeout_s=0.0: expected more than 0"),
     ("test.fine.timeout_s=soon", "found the text 'soon', expected a number"),
-    ("model.weights=trained", "model.weights=trained: expected random or fake"),
+    ("model.weights=trained", "weights=trained: expected random or pretrained or fake"),
     ("model.build._target_=modelbench.models.cnn.CNN", "modelbench.models.cnn has no 'CNN'"),
     ("model.build._target_=nowhere.Net", "no module 'nowhere' is installed"),
     ("model.build._target_=${model.nothing}", "model.nothing"),
