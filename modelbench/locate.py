@@ -27,7 +27,8 @@ def trouble(target: str) -> str | None:
     except (ImportError, ValueError) as error:
         return str(error)
     if spec is None:
-        return f"no module {parts[0]!r} is installed or stands beside the configuration"
+        place = "is installed or stands beside the configuration"
+        return f"no module {parts[0]!r} {place} (pip install {parts[0]}?)"
     found = 1
     while found < len(parts) and spec.submodule_search_locations is not None:
         name = ".".join(parts[: found + 1])

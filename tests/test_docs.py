@@ -33,7 +33,7 @@ RUNS = {line: file for file in DOCS for line in commands(file)}
 
 def test_the_walk_sees_the_pages() -> None:
     """And commands in them."""
-    assert len(DOCS) == 5
+    assert len(DOCS) == 6
     assert len(RUNS) >= 6
 
 
@@ -98,3 +98,13 @@ def test_links_lead_somewhere() -> None:
     for file in DOCS:
         for link in re.findall(r"\]\((?!http)([^)#]+)", file.read_text(encoding="utf-8")):
             assert (file.parent / link).exists(), f"{file.name}: {link}"
+
+
+def test_the_messages_that_the_docs_explain_are_ours(command: Command) -> None:
+    """Word for word where they can be provoked here."""
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    done = command("model.build._target_=timm.create_model")
+    assert done.err.splitlines()[1].strip() in page
+    done = command("model=toy", "test=hang", "test.hang.timeout_s=0.5")
+    reason = done.results["stages"]["hang"]["reason"]
+    assert reason.replace("hang", "structure").replace("0.5", "300") in page
