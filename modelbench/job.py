@@ -23,7 +23,7 @@ from modelbench.locate import installed
 from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
 from modelbench.results import Job, Summary
-from modelbench.signals import install
+from modelbench.signals import Terminated, install
 from modelbench.sinks.console import Console, shortened, terminal
 from modelbench.sinks.files import Files
 from modelbench.sweep import Sweep
@@ -64,6 +64,10 @@ def job(config: DictConfig) -> None:
         if tracker and about.sweep_id:  # the parent run shall miss no child
             tracker.open(about)
             tracker.close(summary)
+    except Terminated as stop:
+        if not files.closed:  # it came before the runner had opened the sinks
+            files.close(Summary("killed", reason=f"ended by {stop.name}"))
+        raise
     else:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
     if hydra_config.mode is RunMode.RUN and status != "passed":

@@ -42,7 +42,7 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: not set from Python
     if came:
         signal.raise_signal(came[0])
 

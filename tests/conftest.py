@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from modelbench.app import run
+from modelbench.signals import ENDING
 from modelbench.sweep import Sweep
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -47,7 +48,7 @@ def command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["modelbench"])
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in ENDING}
 
     def act(*overrides: str, tracker: str = "none") -> Done:
         Sweep.current = None
@@ -60,4 +61,5 @@ def command(
 
     yield act
     Sweep.current = None
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

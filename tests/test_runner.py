@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -138,6 +140,23 @@ def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
     assert process.wait(timeout=60) == 0
     (file,) = tmp_path.rglob("results.json")
     assert json.loads(file.read_text())["status"] == "passed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+def test_ctrl_c_while_the_worker_starts(tmp_path: Path) -> None:
+    """Torch is still being imported: the most likely moment to think better of it."""
+    words = [sys.executable, "-m", "modelbench", "tracker=none", "hydra.run.dir=here"]
+    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    file = tmp_path / "here" / "results.json"
+    for _ in range(300):
+        if file.exists():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 130
+    found = json.loads(file.read_text())
+    assert (found["status"], found["reason"]) == ("killed", "ended by Ctrl-C")
 
 
 def test_each_stage_has_a_process_of_its_own(command: Command) -> None:

@@ -13,6 +13,8 @@ from modelbench.results import Job, Result, Summary, document
 class Files:
     """Writes `results.json` into the job's folder."""
 
+    closed = False
+
     def open(self, job: Job) -> None:
         """Write the job, still without stages."""
         self._job = job
@@ -30,6 +32,7 @@ class Files:
     def close(self, summary: Summary) -> None:
         """Write how the job ended."""
         self._write(summary)
+        self.closed = True
 
     def _write(self, summary: Summary) -> None:
         write_json(self._job.directory / "results.json", document(self._job, summary))
