@@ -12,6 +12,7 @@ from functools import partial
 
 from modelbench import config as schema
 from modelbench import reasons
+from modelbench.reasons import Exit
 from modelbench.results import Job, Result, Summary, verdict
 from modelbench.signals import Terminated, held_back
 from modelbench.sinks.sink import Sink
@@ -118,15 +119,17 @@ class _Desk:
             result = Result(stage, "failed", time.perf_counter() - start, reason)
         else:
             if FORKS:  # a fresh process costs little, and keeps a stage's caches from the next
-                self.clear()
+                ended = self.clear()
+                if ended is not None and ended.peak_bytes is not None:
+                    peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
+                    result = replace(result, details={**result.details, **peak})
         shutil.rmtree(self._order.directory / SCRATCH, ignore_errors=True)
         return result
 
-    def clear(self) -> None:
-        """End the worker, if there is one."""
-        if self._worker is not None:
-            self._worker.kill()
-            self._worker = None
+    def clear(self) -> Exit | None:
+        """End the worker, if there is one, and tell how it was."""
+        worker, self._worker = self._worker, None
+        return None if worker is None else worker.kill()
 
     def _hire(self) -> Hello:
         try:

@@ -54,6 +54,13 @@ def test_a_killed_worker_tells_its_peak(command: Command) -> None:
     assert 0.7 < float(found[1]) < 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the guard is POSIX")
+def test_a_stage_that_ends_well_tells_its_peak_too(command: Command) -> None:
+    """Torch alone takes a hundred MiB or more, and the stage next to nothing."""
+    details = command("model=toy", "test=fine").results["stages"]["fine"]["details"]
+    assert 100 < details["worker_peak_mib"] < 1500
+
+
 def test_a_hang_is_ended_at_its_limit(command: Command) -> None:
     """The reason names the setting, the log where it hung, and the next stage runs."""
     done = command("model=toy", "test=[hang,fine]", "test.hang.timeout_s=0.5")

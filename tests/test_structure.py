@@ -73,6 +73,7 @@ def test_seven_billion_parameters_without_memory(command: Command) -> None:
     linear = 32 * (4 * 4096**2 + 3 * 4096 * 11008) + 4096 * 32000
     assert metrics["structure/macs_g"]["value"] == (128 * linear + attention) / 1e9
     assert "structure/saved_mib" not in metrics
+    assert stages["structure"]["details"]["worker_peak_mib"] < 2048
     assert stages["fine"]["status"] == "skipped"
     assert "model.weights=fake" in stages["fine"]["reason"]
 
