@@ -59,6 +59,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
         summary = Summary("killed", results, f"ended by {why}")
         raise
     except Exception as error:
+        log.exception("the job failed")
         summary = Summary("failed", results, f"{type(error).__name__}: {error}")
         raise
     finally:
