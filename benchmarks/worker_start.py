@@ -11,13 +11,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from report import report, seconds
 
 from modelbench import config as schema
+from modelbench.mistakes import check
 from modelbench.worker import Order, Worker, start_server
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     """Start workers one after the other."""
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config", ["model=unet"]), resolve=True)
+        config = check(compose("config", ["model=unet"]), [schema.CONF]).plain
     with tempfile.TemporaryDirectory() as folder:
         order = Order(config, schema.axes(config), Path(folder), "")
 

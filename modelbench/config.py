@@ -73,7 +73,7 @@ class Model:
     checkpoint: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no code stands behind yet."""
+        """Refuse weights of an unknown kind."""
         if self.weights not in WEIGHTS:
             raise ValueError(f"weights={self.weights}: expected {' or '.join(WEIGHTS)}")
 

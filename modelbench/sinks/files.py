@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -43,4 +42,4 @@ def write_json(path: Path, content: Any) -> None:
     part = path.with_suffix(".part")
     # ensure_ascii stays on: a path may hold bytes that are no UTF-8, and JSON escapes them.
     part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, path)  # noqa: PTH105  (Path.replace is the same; this name says atomic)
+    part.replace(path)
