@@ -23,3 +23,8 @@ class Batch:
     def named(self) -> dict[str, Tensor]:
         """Give every tensor under its argument's name, positional ones under their number."""
         return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Give a batch of what `function` makes of each tensor."""
+        kwargs = {name: function(tensor) for name, tensor in self.kwargs.items()}
+        return Batch(tuple(map(function, self.args)), kwargs)

@@ -71,6 +71,8 @@ class Model:
     loss: Any = None
     weights: str = "random"
     checkpoint: str | None = None
+    trust_remote_code: bool = False
+    describe: Any = None
 
     def __post_init__(self) -> None:
         """Refuse weights of an unknown kind."""
@@ -155,11 +157,14 @@ def job_name(config: Mapping[str, Any]) -> str:
 def sweep_name(overrides: Sequence[str]) -> str:
     """Name a sweep after its models and the other keys that vary: `cnn_unet-image_size`."""
     pairs = [override.lstrip("+").partition("=")[::2] for override in overrides]
-    models = [value.replace(",", "_") for key, value in pairs if key == "model"]
+    models = [v.replace(",", "_") for key, v in pairs if key in {"experiment", "model"}]
     varied = [key.rpartition(".")[2] for key, value in pairs if "," in value and key != "model"]
     return "-".join([*models, *varied]) or "sweep"
 
 
 def _job_name(*, _root_: DictConfig) -> str:
+    from modelbench.describe import described
+
+    _root_ = described(_root_)
     sections = {key: OmegaConf.to_container(_root_[key], resolve=True) for key in SECTIONS[:4]}
     return job_name(sections | {axis: _root_[axis] for axis in AXES})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,6 +55,8 @@ class Image:
     mean: Sequence[float] = (0.0,)
     std: Sequence[float] = (1.0,)
     """Subtracted and divided by, for each channel or for all."""
+    processor: str | None = None
+    """Folder of a transformers image processor that rescales and normalises instead."""
 
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
@@ -65,41 +68,55 @@ class Image:
         size = draw.sizes["image_size"]
         rng = random.Random(draw.seed)
         crops = [_crop(photo, size, rng if i else None) for i in range(draw.sizes["batch_size"])]
+        if self.processor is not None:
+            return _processed(crops, self.processor)
         pixels = torch.from_numpy(np.stack(crops)).float().div_(255)
         planes = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1)
         planes = planes[:, torch.arange(self.channels) % planes.shape[1]]
         mean, std = (torch.tensor(list(each))[:, None, None] for each in (self.mean, self.std))
         return ((planes - mean) / std).contiguous()
 
+    def note(self, draw: Draw) -> str | None:  # noqa: ARG002  (every source's note takes it)
+        """Say whose the normalisation is, where it is not ours."""
+        return "normalised by the checkpoint's image processor" if self.processor else None
+
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids: int64, `[batch_size, sequence_length]`, the UTF-8 bytes of a text.
+    """Token ids: int64, `[batch_size, sequence_length]`, of a text.
 
-    Bytes are taken modulo the vocabulary, and the text is repeated or cut to the length. Each
-    sample starts one byte later than the one before. `end` is the last token of each, for models
-    that look for it.
+    Without a tokenizer they are the text's UTF-8 bytes modulo the vocabulary, each sample starting
+    one byte later than the one before, and `end` is the last token of each, for models that look
+    for it. With one, each sample starts one word later. The text is repeated or cut to the length.
     """
 
     vocab_size: int
     end: int | None = None
+    tokenizer: str | None = None
+    """Folder of a transformers tokenizer."""
+    pad: bool = False
+    """Fill up with the tokenizer's padding instead of repeating the text."""
 
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
         return ("batch_size", "sequence_length")
 
     def __call__(self, draw: Draw) -> Tensor:
-        """Map the text's bytes into the vocabulary."""
+        """Turn the text into tokens."""
+        batch, length = draw.sizes["batch_size"], draw.sizes["sequence_length"]
+        if self.tokenizer is not None:
+            return _tokenized(draw.text or TEXT, batch, length, self.tokenizer, pad=self.pad)
         text = torch.tensor(list((draw.text or TEXT).encode()), dtype=torch.int64)
-        rows = torch.arange(draw.sizes["batch_size"])[:, None]
-        columns = torch.arange(draw.sizes["sequence_length"])[None, :]
+        rows, columns = torch.arange(batch)[:, None], torch.arange(length)[None, :]
         tokens = text[(rows + columns) % len(text)] % self.vocab_size
         if self.end is not None:
             tokens[:, -1] = self.end
         return tokens
 
     def note(self, draw: Draw) -> str:
-        """Say that no tokenizer was at work."""
+        """Say whether a tokenizer was at work."""
+        if self.tokenizer is not None:
+            return "the text by the checkpoint's tokenizer"
         size, length = len((draw.text or TEXT).encode()), draw.sizes["sequence_length"]
         done = "cut" if length < size else "repeated"
         return f"no tokenizer: the {size} UTF-8 bytes of the text, {done} to {length} tokens"
@@ -124,18 +141,37 @@ class Labels:
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard normal float32; an entry of `shape` is an integer or the name of an axis."""
+    """Standard normal float32.
+
+    An entry of `shape` is an integer, the name of an axis, or an axis divided: `image_size/8`.
+    """
 
     shape: tuple[int | str, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse entries of another form."""
+        for entry in self.shape:
+            if isinstance(entry, str) and not re.fullmatch(r"[a-z_]+(/[1-9]\d*)?", entry):
+                raise ValueError(
+                    f"shape entry {entry!r}: expected an integer, an axis, or an axis divided such "
+                    "as image_size/8"
+                )
+
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
-        return tuple(entry for entry in self.shape if isinstance(entry, str))
+        named = [entry.partition("/")[0] for entry in self.shape if isinstance(entry, str)]
+        return tuple(dict.fromkeys(named))
 
     def __call__(self, draw: Draw) -> Tensor:
         """Draw the noise."""
-        shape = [draw.sizes[entry] if isinstance(entry, str) else entry for entry in self.shape]
+        shape = [self._length(entry, draw.sizes) for entry in self.shape]
         return torch.randn(shape, generator=torch.Generator().manual_seed(draw.seed))
+
+    def _length(self, entry: int | str, sizes: Mapping[str, int]) -> int:
+        if isinstance(entry, int):
+            return entry
+        axis, _, divisor = entry.partition("/")
+        return sizes[axis] // int(divisor or 1)
 
 
 @lru_cache(maxsize=1)
@@ -158,3 +194,40 @@ def _crop(photo: Pillow.Image, size: int, rng: random.Random | None) -> np.ndarr
     top = spare_y // 2 if rng is None else rng.randint(0, spare_y)
     box = (left, top, left + side, top + side)
     return np.asarray(photo.crop(box).resize((size, size), Pillow.Resampling.BICUBIC))
+
+
+def _processed(crops: Sequence[np.ndarray], folder: str) -> Tensor:
+    """Let an image processor do all but the size, which is an axis."""
+    from transformers import AutoImageProcessor
+
+    processor = AutoImageProcessor.from_pretrained(folder)
+    pixels: Tensor = processor(
+        images=[Pillow.fromarray(crop) for crop in crops],
+        do_resize=False,
+        do_center_crop=False,
+        return_tensors="pt",
+    )["pixel_values"]
+    return pixels.float()
+
+
+def _tokenized(text: str, batch: int, length: int, folder: str, *, pad: bool) -> Tensor:
+    """Tokenize to exactly `length`, special tokens included; raises ValueError where it cannot."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = text.split() or [text]
+    rows = [" ".join(words[i % len(words) :] + words[: i % len(words)]) for i in range(batch)]
+    if not pad:  # no word makes less than a token
+        rows = [" ".join([row] * (length // len(words) + 1)) for row in rows]
+    filled = tokenizer(
+        rows,
+        truncation=True,
+        max_length=length,
+        padding="max_length" if pad else False,
+        return_tensors="pt",
+    )
+    tokens: Tensor = filled["input_ids"]
+    if tokens.shape != (batch, length):
+        found = list(tokens.shape)
+        raise ValueError(f"the tokenizer in {folder} gave {found}, expected [{batch}, {length}]")
+    return tokens

@@ -19,7 +19,7 @@ from modelbench import config as schema
 from modelbench import environment, runner
 from modelbench.checkpoint import fetch
 from modelbench.checkpoint import mistakes as checkpoint_mistakes
-from modelbench.locate import installed
+from modelbench.locate import installed_targets
 from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
 from modelbench.results import Job, Summary
@@ -51,8 +51,7 @@ def job(config: DictConfig) -> None:
         if checked.mistakes:
             raise runner.ConfigurationError(checked.mistakes)
         about = _with_weights(about)
-        target = about.config["model"]["build"]["_target_"]
-        start_server([target] if installed(target) else [])
+        start_server(installed_targets(about.config["model"]["build"]))
         if tracker:
             tracker.prepare(about.directory)
         status = runner.run(about, sinks).status
@@ -80,7 +79,7 @@ def _with_weights(about: Job) -> Job:
     if model["weights"] != "pretrained":
         return about
     try:
-        found = fetch(model["checkpoint"])
+        found = fetch(model["checkpoint"], weights=True, code=model["trust_remote_code"])
     except LookupError as error:
         raise runner.ConfigurationError([str(error)]) from error
     wrong = list(checkpoint_mistakes({**model, "checkpoint": found}))

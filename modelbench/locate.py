@@ -7,9 +7,10 @@ import difflib
 import importlib.util
 import pkgutil
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 
 def trouble(target: str) -> str | None:
@@ -56,12 +57,23 @@ def _lacks(spec: ModuleSpec, parts: list[str], found: int) -> str | None:
     return f"{spec.name} has no {parts[found]!r}{hint}"
 
 
-def installed(target: str) -> bool:
-    """Tell whether a target belongs to an installed package.
+def installed_targets(node: Any) -> list[str]:
+    """Give the `_target_`s at any depth of a recipe that belong to installed packages.
 
     Only such code is imported ahead, in the fork server: what a module of the user's own does on
     import (threads, devices, an exit) would reach every worker.
     """
+    found: list[str] = []
+    if isinstance(node, Mapping):
+        if "_target_" in node and _installed(str(node["_target_"])):
+            found.append(str(node["_target_"]))
+        node = list(node.values())
+    if isinstance(node, list):
+        found += [target for entry in node for target in installed_targets(entry)]
+    return found
+
+
+def _installed(target: str) -> bool:
     try:
         spec = importlib.util.find_spec(target.partition(".")[0])
     except (ImportError, ValueError):

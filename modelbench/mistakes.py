@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelbench import checkpoint, locate
+from modelbench import checkpoint, limits, locate
 from modelbench import config as schema
+from modelbench.describe import described
 from modelbench.sections import (
     WANTED,
     first_line,
@@ -39,9 +41,13 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     `folders` are those with configurations, ours and the user's.
     """
     try:
+        config = described(config)
         raw: Any = OmegaConf.to_container(config, resolve=True)
+    except (ValueError, LookupError, InstantiationException) as error:
+        # Hydra's own message names the target, and not what went wrong
+        return Checked({}, [str(error.__cause__ or error)])
     except OmegaConfBaseException as error:
-        return Checked({}, [f"{error.full_key or 'configuration'}: {first_line(error)}"])
+        return Checked({}, [_unresolved(config, error)])
     found = [
         f"{name}: expected one of its options"
         for name in schema.SECTIONS
@@ -65,7 +71,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     }
     if not schema.stages(plain):
         found.append("test: no stage is chosen")
-    found += _axes(plain)
+    found += limits.mistakes(plain)
     found += _recipe(plain["model"]["build"])
     found += checkpoint.mistakes(plain["model"])
     found += _inputs(plain["model"]["inputs"])
@@ -110,33 +116,17 @@ def _own_keys(config: DictConfig) -> set[str]:
     return used - set(typing.get_type_hints(schema.Model))
 
 
-def _axes(plain: Mapping[str, Any]) -> Iterator[str]:
-    """Hold the sizes against the axes and limits of the model, as far as these are sound."""
-    model = plain["model"]
-    name, own, limits = model["name"], model["axes"], model["limits"]
-    if not isinstance(own, Mapping):  # missing, which has been said
-        return
-    for axis in schema.AXES:
-        if plain[axis] is not None and axis not in own:
-            yield f"{axis}={plain[axis]}: model {name} has no such axis; it has {', '.join(own)}"
-    for axis in limits.keys() - own.keys():
-        yield f"model.limits.{axis}: unknown axis{suggest(axis, own)}"
-    for axis, size in schema.axes(plain).items():
-        least, most, step = 1, None, 1
-        if axis in limits:
-            step = max(1, limits[axis]["multiple_of"])
-            least, most = max(limits[axis]["min"], step), limits[axis]["max"]
-        if size < least:
-            what = "impossible" if size < 1 else f"too small for {name}"
-            yield f"{axis}={size}: {what}; the least that works is {least}"
-        elif most is not None and size > most:
-            yield f"{axis}={size}: too large for {name}; the greatest that works is {most}"
-        elif size % step:
-            below = size - size % step
-            yield (
-                f"{axis}={size}: {name} takes multiples of {step}; the nearest are {below} and "
-                f"{below + step}"
-            )
+def _unresolved(config: DictConfig, error: OmegaConfBaseException) -> str:
+    """Say what a `${...}` refers to that is not there, and what there is instead."""
+    missing = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
+    path = missing[1].split(".") if missing else []
+    for depth in range(len(path) - 1, 0, -1):
+        key = ".".join(path[:depth])
+        node = OmegaConf.select(config, key)
+        if isinstance(node, DictConfig):
+            hint = suggest(path[depth], map(str, node))
+            return f"{error.full_key}: refers to {path[depth]!r} in {key}, which is not there{hint}"
+    return f"{error.full_key or 'configuration'}: {first_line(error)}"
 
 
 def _recipe(build: Any) -> Iterator[str]:

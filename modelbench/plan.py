@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hydra_plugins.modelbench_jobs import with_jobs
 from modelbench import config as schema
 from modelbench import locate
 from modelbench.folders import reserve
@@ -58,8 +59,11 @@ def plan(
         choices = [found for text in made.overrides if (found := reader.variants(text))]
         paths = ",".join(quoted(f"file://{folder}") for folder in folders)
         extra = [f"hydra.searchpath=[{paths}]"] if folders else []
-        for combination in _combinations(choices):
-            _check([*extra, *combination], places, made)
+        jobs: list[list[str]] = []
+        if multirun and not made.mistakes:
+            jobs = _listed([*extra, *(c[0] for c in choices)], choices, reader)
+        for job in with_jobs(jobs, list(_combinations(choices))):
+            _check([*extra, *job], places, made)
         if not (made.mistakes or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
     made.mistakes = list(dict.fromkeys(made.mistakes))
@@ -85,13 +89,28 @@ def _check(overrides: list[str], places: Sequence[Path], made: Plan) -> None:
             before = _model(compose("config", groups))
             found += changed_types("model", before, _model(config))
         if not found:
-            target = checked.plain["model"]["build"]["_target_"]
-            made.targets += [target] if locate.installed(target) else []
+            made.targets += locate.installed_targets(checked.plain["model"]["build"])
     except YAMLError as error:
         found = [f"a YAML cannot be read: {' '.join(str(error).split())}"]
     except (HydraException, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         found = [first_line(error)]
     made.mistakes += found
+
+
+def _listed(first: list[str], choices: list[list[str]], reader: Reader) -> list[list[str]]:
+    """Give the jobs that an experiment lists; what its sweeper varies is added to `choices`."""
+    try:
+        sweeper = compose("config", first, return_hydra_config=True).hydra.sweeper
+    except (HydraException, OmegaConfBaseException):
+        return []  # the check of the jobs says it
+    given = {override.partition("=")[0] for override in first}
+    params = (sweeper.get("params") or {}).items()
+    varied = (reader.variants(f"{key}={value}") for key, value in params if key not in given)
+    choices += [variants for variants in varied if variants]
+    return [
+        [single for text in job for single in reader.variants(text)]
+        for job in sweeper.get("jobs") or []
+    ]
 
 
 def _combinations(choices: list[list[str]]) -> Iterator[list[str]]:
@@ -113,6 +132,9 @@ def _reserve(first: list[str], choices: list[list[str]], made: Plan, *, multirun
     second the same one.
     """
     config = compose("config", first, return_hydra_config=True)
+    if config.hydra.sweeper.get("jobs") and not multirun:
+        made.mistakes.append("this experiment lists several jobs, which want --multirun")
+        return
     with open_dict(config):  # what varies gives a sweep its name
         config.hydra.overrides.task = [_varied(variants) for variants in choices]
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
@@ -125,7 +147,8 @@ def _reserve(first: list[str], choices: list[list[str]], made: Plan, *, multirun
 def _varied(variants: list[str]) -> str:
     key = variants[0].partition("=")[0]
     values = [variant.partition("=")[2] for variant in variants]
-    return f"{key}={','.join(values)}" if key == "model" or len(values) > 1 else f"{key}="
+    names = key.lstrip("+") in {"experiment", "model"}
+    return f"{key}={','.join(values)}" if names or len(values) > 1 else f"{key}="
 
 
 def _model(config: DictConfig) -> Any:

@@ -10,7 +10,9 @@ import torch
 from hydra.utils import get_object, instantiate
 
 
-def build_pretrained(recipe: Mapping[str, Any], checkpoint: Path) -> Any:
+def build_pretrained(
+    recipe: Mapping[str, Any], checkpoint: Path, *, trust_remote_code: bool = False
+) -> Any:
     """Build what `recipe` names, with the weights in `checkpoint`.
 
     A class with `from_pretrained` (transformers, diffusers) takes its configuration from the
@@ -19,7 +21,8 @@ def build_pretrained(recipe: Mapping[str, Any], checkpoint: Path) -> Any:
     """
     target = get_object(recipe["_target_"])
     if hasattr(target, "from_pretrained") and checkpoint.is_dir():
-        return target.from_pretrained(checkpoint, use_safetensors=True, trust_remote_code=False)
+        trust = {"trust_remote_code": trust_remote_code}
+        return target.from_pretrained(checkpoint, use_safetensors=True, **trust)
     if checkpoint.is_dir():
         raise ValueError(
             f"model.checkpoint={checkpoint} is a folder; {recipe['_target_']} has no "

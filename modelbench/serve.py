@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -15,12 +16,12 @@ from typing import Any, TextIO
 
 import torch
 from hydra.utils import instantiate
+from tqdm import tqdm
 
 # Imported here, not where the stages need them, so that the fork server has them ready.
-import modelbench.measure.flops
+import modelbench.measure.counting
 import modelbench.measure.statistics
-import modelbench.measure.timing
-import modelbench.measure.torchinfo_figures  # noqa: F401
+import modelbench.measure.timing  # noqa: F401
 from modelbench import config as schema
 from modelbench import environment, reasons
 from modelbench.results import Result, Skip
@@ -35,6 +36,8 @@ def serve(connection: Connection, order: Order) -> None:
     """Answer the job process until it hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
     file = _write_to_log(order)
+    # The progress bars of libraries take a semaphore of the system's, and leak it when they end.
+    tqdm.set_lock(threading.RLock())
     try:
         found = _mistakes(order)
         if not found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelbench.config import CONF
+from modelbench.config import CONF, SECTIONS
 
 HEAD = """\
 modelbench: all there is to know about a PyTorch model before you train, quantize or ship it.
@@ -32,16 +32,17 @@ more
 def usage(folders: Sequence[Path] = ()) -> str:
     """Write the help, with the options of our groups and of the user's folders."""
     places = [CONF, *folders]
-    groups = ("model", "test", "device", "precision", "tracker")
     parts = [HEAD]
-    for group in groups:
+    for group in (*SECTIONS, "experiment"):
         files = [file for place in places for file in sorted((place / group).glob("*.yaml"))]
-        rows = [f"  {file.stem:<14} {_purpose(file)}" for file in files]
-        parts.append("\n".join([f"{group}=", *rows]) + "\n")
+        rows = [f"  {file.stem:<16} {_purpose(file)}" for file in files]
+        head = "--multirun +experiment=" if group == "experiment" else f"{group}="
+        parts.append("\n".join([head, *rows]) + "\n")
     return "\n".join([*parts, TAIL])
 
 
 def _purpose(file: Path) -> str:
-    """Give the first line of a YAML, which says what it is for."""
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    """Give the first line of a YAML, below Hydra's own, which says what it is for."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    first = next((line for line in lines if not line.startswith("# @")), "")
     return first.lstrip("# ") if first.startswith("#") else ""

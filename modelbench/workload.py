@@ -40,8 +40,8 @@ class Workload:
     """The YAML's phases: each prepares its call."""
     measure: Callable[[Any, Batch], Tensor] | None = None
     """The YAML's loss."""
-    checkpoint: Path | None = None
-    """Where the weights are, unless they are random."""
+    pretrained: Callable[[], Any] | None = None
+    """Builds the model with its weights, unless these are random."""
     fake: FakeTensorMode | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     seed: int = 0
@@ -65,7 +65,7 @@ class Workload:
             },
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
-            checkpoint=Path(model["checkpoint"]) if model["weights"] == "pretrained" else None,
+            pretrained=_pretrained(model),
             fake=FakeTensorMode() if model["weights"] == "fake" else None,
             seed=config["seed"],
             text=config["text"],
@@ -83,10 +83,8 @@ class Workload:
         torch.manual_seed(self.seed)
         # Without memory nothing can be moved to a device: it is made there.
         with self.computing(), self.device if self.fake else nullcontext():
-            if self.checkpoint is not None:
-                model = build_pretrained(self.recipe, self.checkpoint)
-            else:
-                model = instantiate(self.recipe, _convert_="all")
+            build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
+            model = build()
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
@@ -101,6 +99,8 @@ class Workload:
                 f"model.inputs gives {', '.join(self.sources)}, but "
                 f"{type(model).__name__}.forward takes ({takes}): {error}"
             ) from None
+        if self.pretrained:
+            model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
         return model.eval() if self.fake else model.eval().to(self.device)
 
     def computing(self) -> AbstractContextManager[object]:
@@ -119,7 +119,7 @@ class Workload:
         """Say what a person should know of the input."""
         draw = self._draw({})
         told = {name: s.note(draw) for name, s in self.sources.items() if hasattr(s, "note")}
-        return [f"{name}: {note}" for name, note in told.items()]
+        return [f"{name}: {note}" for name, note in told.items() if note]
 
     @property
     def phases(self) -> list[str]:
@@ -186,6 +186,16 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
         takes = ", ".join(signature.parameters) or "nothing"
         return [f"{path}: {target}: {error}; it takes {takes}"]
     return []
+
+
+def _pretrained(model: Mapping[str, Any]) -> Callable[[], Any] | None:
+    """Give what builds the model with its weights, where these are not random."""
+    if model["weights"] != "pretrained":
+        return None
+    if model["describe"] is not None:  # its recipe loads the weights itself
+        return partial(instantiate, model["build"], _convert_="all")
+    checkpoint, trust = Path(model["checkpoint"]), model["trust_remote_code"]
+    return partial(build_pretrained, model["build"], checkpoint, trust_remote_code=trust)
 
 
 def _later(node: Mapping[str, Any]) -> Callable[..., Any]:

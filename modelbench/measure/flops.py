@@ -20,8 +20,9 @@ aten = torch.ops.aten
 FREE = {
     aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d, aten._local_scalar_dense,
     aten._log_softmax, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
-    aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_view, aten.adaptive_max_pool2d,
-    aten.all, aten.amax, aten.amin, aten.aminmax, aten.any, aten.arange, aten.argmax, aten.argmin,
+    aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_index, aten._unsafe_view,
+    aten.adaptive_max_pool2d, aten.all, aten.amax, aten.amin, aten.aminmax, aten.any, aten.arange,
+    aten.argmax, aten.argmin,
     aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d, aten.bernoulli, aten.cat, aten.clone,
     aten.constant_pad_nd, aten.copy, aten.copy_, aten.count_nonzero, aten.cummax, aten.cummin,
     aten.cumprod, aten.cumsum, aten.embedding, aten.empty, aten.empty_like, aten.empty_strided,

@@ -47,22 +47,25 @@ def time_call(call: Callable[[], Any], rule: Rule, device: torch.device) -> Timi
         while warm < rule.warmup_s:
             warm += _sample(call, device) / 1e3
             warmup_calls += 1
-        samples: list[float] = []
+        # A call that takes up the whole budget by itself is not made twice.
+        alone = first / 1e3 >= rule.budget_s
+        samples = [first] if alone else []
         start = perf_counter()
-        while not rule.enough(len(samples), perf_counter() - start):
+        while not (alone or rule.enough(len(samples), perf_counter() - start)):
             samples.append(_sample(call, device))
     return Timing(samples, warmup_calls, first, len(samples) >= rule.min_samples)
 
 
 def _sample(call: Callable[[], Any], device: torch.device) -> float:
-    _wait_for(device)
+    wait_for(device)
     start = perf_counter()
     call()
-    _wait_for(device)
+    wait_for(device)
     return (perf_counter() - start) * 1e3
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

@@ -77,4 +77,4 @@ def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
 
 def _reason(kind: str, gap: int) -> str:
     cause = next((text for start, text in CAUSES.items() if kind.startswith(start)), None)
-    return f"{kind} {gap / 1e9:+.3f} G" + (f" ({cause})" if cause else "")
+    return f"{kind} {gap / 1e9:+.3g} G" + (f" ({cause})" if cause else "")

@@ -80,22 +80,24 @@ def _line(text: str, style: str = "") -> RenderableType:
     return Padding(Text.from_markup(escape(text), style=style), (0, 0, 0, 2), expand=False)
 
 
-def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def sweep_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Show one row for each job of a sweep: its sizes, how it ended, and its main figures."""
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    figures = [key for key in keys if key == "structure/macs_g" or key.endswith("/p50_ms")][:4]
+    medians = [key for key in keys if key == "structure/macs_g" or key.endswith("/p50_ms")]
+    medians.sort(key=lambda key: -sum(key in row for row in rows))  # what most jobs have, first
     axes = [key for key in keys[keys.index("reason") + 1 :] if "/" not in key] if rows else []
+    columns = ["job", "model", *axes, "precision", "status", *medians[:4]]
     table = Table(title="sweep", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in ("job", "model", *axes, "precision", "status", *figures):
+    for column in columns:
         numeric = column not in {"model", "precision", "status"}
-        table.add_column(column, justify="right" if numeric else "left")
-    table.add_column("reason", overflow="fold")
+        head = column.replace("/", "\n").replace("_size", "\nsize").replace("_length", "\nlength")
+        table.add_column(head, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
-        cells = [_cell(row.get(key)) for key in ("job", "model", *axes, "precision")]
-        status = f"[{COLOURS[row['status']]}]{row['status']}[/]"
-        cells += [status, *(_cell(row.get(key)) for key in figures)]
-        table.add_row(*cells, escape(row.get("reason") or ""))
-    return table
+        cells = {key: escape(_cell(row.get(key))) for key in columns}
+        cells["status"] = f"[{COLOURS[row['status']]}]{row['status']}[/]"
+        table.add_row(*cells.values())
+    reasons = [_line(f"job {row['job']}: {row['reason']}", "red") for row in rows if row["reason"]]
+    return Group(table, *reasons)
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ MODE = "eval mode under inference_mode, end to end, with the garbage collector o
 class Benchmark(Stage):
     """Times every phase of the model, in inference mode."""
 
-    timeout_s: float = 600.0
+    timeout_s: float = 900.0
     budget_s: float = 20.0
     """Seconds of samples per phase, at most."""
     min_samples: int = 30
@@ -58,15 +58,18 @@ class Benchmark(Stage):
             if "first_call_ms" not in report.metrics:
                 report.metric("first_call_ms", timing.first_call_ms, "ms")
             _add(report, phase, timing, workload.axes.get("batch_size", 1))
-            if hasattr(
-                call, "figures"
-            ):  # what only the phase can tell, such as time to first token
+            # What only the phase can tell, such as time to first token, or show, such as an image.
+            if hasattr(call, "figures"):
                 for name, metric in call.figures(len(timing.samples_ms)).items():
                     report.metric(f"{phase}/{name}", metric.value, metric.unit)
+            if hasattr(call, "save"):
+                report.artifacts += call.save(context.directory)
             if not timing.complete:
+                count = len(timing.samples_ms)
+                samples = f"{count} sample{'s' * (count > 1)}"
                 report.warnings.append(
-                    f"{phase}: {len(timing.samples_ms)} samples in {self.budget_s:g} s, fewer than "
-                    f"{self.min_samples}; for a narrower interval raise test.benchmark.budget_s"
+                    f"{phase}: {samples} in {self.budget_s:g} s, fewer than {self.min_samples}; "
+                    "for a narrower interval raise test.benchmark.budget_s"
                 )
         report.details["mode"] = MODE
         report.notes.append(f"timed in {MODE}")

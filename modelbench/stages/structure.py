@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from modelbench.batch import Batch
-    from modelbench.measure.torchinfo_figures import Figures
+    from modelbench.measure.counting import Counted
     from modelbench.workload import Workload
 
 MIB = 2**20
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,10 +26,8 @@ class Structure(Stage):
     needs_numbers = False
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the metrics of the structure and write the layer table."""
-        from modelbench.measure.flops import count_macs
-        from modelbench.measure.layers import trace_layers, write_table
-        from modelbench.measure.torchinfo_figures import difference, torchinfo_figures
+        """Give the metrics of the whole and of each part, and write the layer tables."""
+        from modelbench.measure.counting import count
 
         report = Report()
         context.say("building the model")
@@ -42,28 +37,12 @@ class Structure(Stage):
         fake = workload.fake is not None
         _forward(report, model, batch, fake=fake)
         report.notes += workload.notes()
-        _sizes(report, model, None if fake else context.scratch)
-        context.say("counting MACs")
-        macs = count_macs(model, lambda: batch.call(model))
-        layers = trace_layers(model, lambda: batch.call(model))
-        report.metric("macs_g", macs.total / 1e9, "GMACs")
-        report.metric("uncounted_ops", len(macs.uncounted), "count")
-        if macs.uncounted:
-            report.details["uncounted_ops"] = dict(macs.uncounted)
-            report.warnings.append(
-                f"the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
-            )
-        write_table(layers, macs.by_module, context.directory / "layers.csv")
-        report.artifacts.append("layers.csv")
-        context.say("asking torchinfo")
-        try:
-            figures = torchinfo_figures(model, batch)
-        except RuntimeError as error:  # torchinfo raises this for any model it cannot run
-            log.exception("torchinfo")
-            report.warnings.append(f"torchinfo cannot summarise this model: {error}")
-        else:
-            _torchinfo(report, figures, context.directory)
-            report.notes.append(difference(figures, macs, layers))
+        if fake:
+            report.notes.append("built without memory: no numbers, and no file to measure")
+        context.say("counting MACs, asking torchinfo")
+        for path, counted in count(model, batch, fake=fake).items():
+            _sizes(report, path, model.get_submodule(path), fake=fake)
+            _counted(report, path, counted, context.directory)
         return report
 
 
@@ -93,34 +72,50 @@ def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> N
         report.warnings.append(f"output {names} holds NaN or infinity")
 
 
-def _sizes(report: Report, model: nn.Module, scratch: Path | None) -> None:
-    """Count parameters and bytes, in memory and, with `scratch`, in a file really written there."""
-    import torch
+def _sizes(report: Report, path: str, model: nn.Module, *, fake: bool) -> None:
+    """Count parameters and bytes, in memory and as saved."""
+    from modelbench.measure.saving import saved_bytes
 
     parameters = list(model.parameters())  # a tied parameter comes once
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in [*parameters, *model.buffers()])
-    report.metric("params", sum(p.numel() for p in parameters), "count")
-    report.metric("trainable_params", trainable, "count")
-    report.metric("size_mib", size / MIB, "MiB")
-    if scratch is None:
-        report.notes.append("built without memory: no numbers, and no file to measure")
+    within = f"{path}/" if path else ""
+    report.metric(f"{within}params", sum(p.numel() for p in parameters), "count")
+    report.metric(f"{within}trainable_params", trainable, "count")
+    report.metric(f"{within}size_mib", size / MIB, "MiB")
+    if not fake:
+        report.metric(f"{within}saved_mib", saved_bytes(model.state_dict()) / MIB, "MiB")
+
+
+def _counted(report: Report, path: str, counted: Counted, directory: Path) -> None:
+    """Add MACs and torchinfo's figures of the whole or a part, and write their tables."""
+    from modelbench.measure.layers import write_table
+    from modelbench.measure.torchinfo_figures import difference
+
+    within, named = (f"{path}/", f"{path}: ") if path else ("", "")
+    macs, found = counted.macs, counted.torchinfo
+    report.metric(f"{within}macs_g", macs.total / 1e9, "GMACs")
+    report.metric(f"{within}uncounted_ops", len(macs.uncounted), "count")
+    if macs.uncounted:
+        report.details[f"{within}uncounted_ops"] = dict(macs.uncounted)
+        report.warnings.append(
+            f"{named}the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
+        )
+    table = f"layers-{path}.csv" if path else "layers.csv"
+    write_table(counted.layers, macs.by_module, directory / table)
+    report.artifacts.append(table)
+    if isinstance(found, str):
+        report.warnings.append(f"{named}torchinfo cannot summarise this model: {found}")
         return
-    file = scratch / "weights.pt"
-    torch.save(model.state_dict(), file)
-    report.metric("saved_mib", file.stat().st_size / MIB, "MiB")
-    file.unlink()
-
-
-def _torchinfo(report: Report, figures: Figures, directory: Path) -> None:
-    """Put torchinfo's figures under their own name beside ours."""
-    report.metric("torchinfo_mult_adds_g", figures.mult_adds / 1e9, "G")
-    report.metric("input_mb", figures.input_mb, "MB")
-    report.metric("forward_backward_mb", figures.forward_backward_mb, "MB")
-    report.metric("params_mb", figures.params_mb, "MB")
-    report.metric("total_mb", figures.total_mb, "MB")
-    (directory / "torchinfo.txt").write_text(figures.table + "\n", encoding="utf-8")
-    report.artifacts.append("torchinfo.txt")
+    report.metric(f"{within}torchinfo_mult_adds_g", found.mult_adds / 1e9, "G")
+    report.metric(f"{within}input_mb", found.input_mb, "MB")
+    report.metric(f"{within}forward_backward_mb", found.forward_backward_mb, "MB")
+    report.metric(f"{within}params_mb", found.params_mb, "MB")
+    report.metric(f"{within}total_mb", found.total_mb, "MB")
+    summary = f"torchinfo-{path}.txt" if path else "torchinfo.txt"
+    (directory / summary).write_text(found.table + "\n", encoding="utf-8")
+    report.artifacts.append(summary)
+    report.notes.append(named + difference(found, macs, counted.layers))
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, list[int]]:

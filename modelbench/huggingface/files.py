@@ -1,0 +1,102 @@
+"""The files of a checkpoint, and what of a model's YAML follows from their being there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from modelbench.config import CONF
+
+Keys = dict[str, Any]
+"""Keys of a model's YAML."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """A folder with a configuration, and how it is to be loaded."""
+
+    folder: Path
+    told: str
+    """As the user named it."""
+    weights: str
+    trust_remote_code: bool
+
+    def read(self, file: str) -> Keys:
+        """Read a JSON file; raises ValueError where it is not there or is damaged."""
+        path = self.folder / file
+        try:
+            read: Any = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(
+                f"model.checkpoint={self.told}: has no {file}; expected what save_pretrained writes"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"model.checkpoint: {path} cannot be read ({error})") from None
+        if not isinstance(read, dict):
+            raise ValueError(f"model.checkpoint: {path} holds no mapping")
+        return read
+
+    def recipe(self, library: str, name: str, part: str = "") -> Keys:
+        """Give the `build` node of a class whose files are here or in the folder `part`."""
+        place: Keys = {"pretrained_model_name_or_path": str(self.folder / part)}
+        trust = {"trust_remote_code": True} if self.trust_remote_code else {}
+        whole = f"{library}.{name}"
+        if self.weights == "pretrained":
+            return {"_target_": f"{whole}.from_pretrained", "use_safetensors": True,
+                    **place, **trust}  # fmt: skip
+        if library == "diffusers":
+            config: Keys = {"_target_": f"{whole}.load_config", **place}
+            return {"_target_": f"{whole}.from_config", "config": config}
+        config = {"_target_": "transformers.AutoConfig.from_pretrained", **place, **trust}
+        if name.startswith("Auto"):
+            return {"_target_": f"{whole}.from_config", "config": config, **trust}
+        return {"_target_": whole, "config": config}
+
+    def tokens(self, config: Keys, part: str = "", *, pad: bool = False) -> Keys:
+        """Give the source of token ids, with the checkpoint's tokenizer where there is one."""
+        source: Keys = {"_target_": "modelbench.inputs.Tokens", "vocab_size": config["vocab_size"]}
+        folder = self.folder / part
+        if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+            return source | {"tokenizer": str(folder), "pad": pad}
+        return source
+
+    def image(self, config: Keys) -> Keys:
+        """Give the source of images, with the checkpoint's image processor where there is one."""
+        source: Keys = {
+            "_target_": "modelbench.inputs.Image",
+            "channels": config.get("num_channels", 3),
+        }
+        if (self.folder / "preprocessor_config.json").is_file():
+            return source | {"processor": str(self.folder)}
+        return source
+
+
+def like(model: str, *keys: str) -> Keys:
+    """Take keys from the YAML of a model that is shipped."""
+    shipped: Any = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{model}.yaml"))
+    return {key: shipped[key] for key in keys}
+
+
+def not_understood(found: Files, library: str, name: str | None, config: Keys) -> str:
+    """Say what a checkpoint is, and show the YAML that would describe it."""
+    vocabulary = config.get("vocab_size", "N")
+    takes = (
+        f"input_ids: {{_target_: modelbench.inputs.Tokens, vocab_size: {vocabulary}}}"
+        if library == "transformers"
+        else "sample: {_target_: modelbench.inputs.Noise, shape: [batch_size, 4, 64, 64]}"
+    )
+    return f"""\
+model.checkpoint={found.told}: a {name} of {library}, a kind whose inputs cannot be told from its \
+configuration; write them into my_configs/model/mine.yaml, and choose it with \
+--config-dir my_configs model=mine
+      name: {found.folder.name}
+      build: {{_target_: {library}.{name}}}
+      checkpoint: {found.told}
+      weights: pretrained
+      axes: {{batch_size: 1, sequence_length: 128}}
+      inputs:   # the arguments of its forward
+        {takes}"""

@@ -1,0 +1,66 @@
+"""What a model and its parts consist of, counted without computing where that can be done."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+
+from modelbench.batch import Batch
+from modelbench.measure.flops import Macs, count_macs
+from modelbench.measure.layers import Layer, trace_layers
+from modelbench.measure.torchinfo_figures import Figures, torchinfo_figures
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One model or part of it, run forward once."""
+
+    macs: Macs
+    layers: list[Layer]
+    torchinfo: Figures | str
+    """torchinfo's figures, or why it has none."""
+
+
+def count(model: nn.Module, batch: Batch, *, fake: bool) -> dict[str, Counted]:
+    """Count the whole model, under '', and each of its parts.
+
+    A model has parts if it has a method `parts(batch)` that gives, for paths of its submodules,
+    the `Batch` that each is called with. Unless it is `fake` already, the model is copied without
+    memory and run on shapes alone, which is exact and quick; one that looks at numbers is run for
+    real.
+    """
+    if fake:
+        return _count(model, batch)
+    try:
+        mode = FakeTensorMode()
+        with FakeCopyMode(mode):
+            ghost = copy.deepcopy(model)
+        with mode:
+            return _count(ghost, batch.map(mode.from_tensor))
+    except Exception:  # which operations refuse shapes alone cannot be listed
+        log.info("the model cannot run on shapes alone", exc_info=True)
+    return _count(model, batch)
+
+
+def _count(model: nn.Module, batch: Batch) -> dict[str, Counted]:
+    parts_of: Any = getattr(model, "parts", None)
+    given: dict[str, Batch] = parts_of(batch) if callable(parts_of) else {}
+    parts = {path: _count_one(model.get_submodule(path), each) for path, each in given.items()}
+    return {"": _count_one(model, batch), **parts}
+
+
+def _count_one(model: nn.Module, batch: Batch) -> Counted:
+    macs = count_macs(model, lambda: batch.call(model))
+    layers = trace_layers(model, lambda: batch.call(model))
+    try:
+        return Counted(macs, layers, torchinfo_figures(model, batch))
+    except RuntimeError as error:  # torchinfo raises this for any model it cannot run
+        log.info("torchinfo", exc_info=True)
+        return Counted(macs, layers, str(error))
