@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -26,6 +29,17 @@ def seconds(act: Callable[[], Any], times: int) -> list[float]:
         act()
         samples.append(perf_counter() - start)
     return samples
+
+
+def run_stage(words: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Run one stage by the command line in `folder`, and give its entry in `results.json`."""
+    before = set(folder.rglob("results.json"))
+    command = [sys.executable, "-m", "modelbench", "tracker=none", *words]
+    subprocess.run(command, cwd=folder, check=True)
+    (file,) = set(folder.rglob("results.json")) - before
+    (stage,) = json.loads(file.read_text(encoding="utf-8"))["stages"].values()
+    found: dict[str, Any] = stage
+    return found
 
 
 def report(

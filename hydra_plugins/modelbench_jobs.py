@@ -1,9 +1,8 @@
 """A Hydra sweeper that runs a list of jobs, each with every combination of the command line.
 
-Hydra takes plugins only from a package of this name.
+Hydra takes plugins only from a package of this name. It runs this file before it is a module that
+can be looked up, so the dataclass' annotations must not be strings.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

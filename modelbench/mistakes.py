@@ -43,11 +43,11 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     try:
         config = described(config)
         raw: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        return Checked({}, [_unresolved(config, error)])
     except (ValueError, LookupError, InstantiationException) as error:
         # Hydra's own message names the target, and not what went wrong
         return Checked({}, [str(error.__cause__ or error)])
-    except OmegaConfBaseException as error:
-        return Checked({}, [_unresolved(config, error)])
     found = [
         f"{name}: expected one of its options"
         for name in schema.SECTIONS

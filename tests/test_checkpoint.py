@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from checkpoints import gpt2
 from conftest import Command
 from safetensors.torch import save_file
-from test_models import gpt2
 from test_workload import workload
 from torch import nn
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoints import gpt2
 from hydra import compose, initialize_config_dir
 
 from modelbench import config as schema
 from modelbench.mistakes import check
 from modelbench.usage import usage
 
+CHECKPOINT = "openai-community/gpt2"
 YAMLS = sorted(schema.CONF.rglob("*.yaml"))
 
 
@@ -27,26 +30,41 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 14
-    assert {path.parent.name for path in YAMLS} == {"conf", *schema.SECTIONS}
+    assert len(YAMLS) == 18
+    assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
+
+
+@pytest.fixture(autouse=True)
+def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the checkpoint that the YAML of `huggingface` names lie here instead of on the hub."""
+    monkeypatch.chdir(tmp_path)
+    gpt2().save_pretrained(CHECKPOINT)
+
+
+def words(path: Path) -> list[str]:
+    """Give the command that a YAML opens with, without `python -m modelbench`."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (line,) = (line for line in lines[:3] if line.startswith("#   python -m modelbench"))
+    return shlex.split(line)[4:]
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_each_yaml_composes(path: Path) -> None:
     """Each option, chosen by its name, has no mistakes, and says what it is for."""
-    first, second = path.read_text(encoding="utf-8").splitlines()[:2]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next(line for line in lines if not line.startswith("# @"))
     assert first.startswith("# ")
-    assert second.startswith("#   python -m modelbench")
     if path.parent != schema.CONF:
-        composed(f"{path.parent.name}={path.stem}")
+        sign = "+" if path.parent.name == "experiment" else ""
+        needs = [f"model.checkpoint={CHECKPOINT}"] if path.stem == "huggingface" else []
+        composed(f"{sign}{path.parent.name}={path.stem}", *needs)
         assert first.removeprefix("# ") in usage()
 
 
 def test_the_command_in_each_yaml_is_right() -> None:
     """The exact command that a YAML opens with has no mistakes either."""
     for path in YAMLS:
-        command = path.read_text(encoding="utf-8").splitlines()[1]
-        composed(*command.removeprefix("#   python -m modelbench").split())
+        composed(*(word for word in words(path) if word != "--multirun"))
 
 
 def test_all_is_every_stage() -> None:

@@ -68,7 +68,8 @@ def test_a_sweep_has_a_row_for_each_job() -> None:
         {"job": 1, "status": "failed", "reason": "the job ended before it wrote results.json"},
     ]  # fmt: skip
     text = drawn(sweep_table(rows), width=140)
-    assert "image_size" in text
+    assert "image" in text
+    assert "size" in text
     assert "0.040" in text
     assert "the job ended before it wrote results.json" in text
     drawn(sweep_table([]))

@@ -66,3 +66,12 @@ def test_the_same_draw_gives_the_same_values(source: Source) -> None:
 def test_another_seed_gives_other_values(source: Source) -> None:
     """Where chance has a part, the seed decides."""
     assert not torch.equal(source(Draw(SIZES, seed=5)), source(Draw(SIZES, seed=6)))
+
+
+def test_an_axis_divided() -> None:
+    """As the latents of an image are."""
+    noise = Noise(("batch_size", 4, "image_size/8", "image_size/8"))
+    assert noise.axes() == ("batch_size", "image_size")
+    assert noise(Draw(SIZES)).shape == (3, 4, 3, 3)
+    with pytest.raises(ValueError, match="expected an integer, an axis, or an axis divided"):
+        Noise(("image_size/0",))

@@ -41,7 +41,7 @@ CASES = [
     ("model.weights=trained", "weights=trained: expected random or pretrained or fake"),
     ("model.build._target_=modelbench.models.cnn.CNN", "modelbench.models.cnn has no 'CNN'"),
     ("model.build._target_=nowhere.Net", "no module 'nowhere' is installed"),
-    ("model.build._target_=${model.nothing}", "model.nothing"),
+    ("model.build._target_=${model.nothing}", "refers to 'nothing' in model, which is not there"),
     ("~model.build._target_", "model.build: expected _target_"),
     ("model.inputs.images=3", "model.inputs.images: expected a source"),
     ("model.inputs=null", "model.inputs=None: expected a mapping"),
@@ -60,6 +60,18 @@ CASES = [
     ("test.benchmark.budget_s=.inf", "test.benchmark.budget_s=.inf: found the text"),
     ("test.fine.timeout_s=1e12", "expected more than 0 and at most 10,000,000"),
     ("model=[cnn,unet]", "model=cnn,unet: only test takes a list"),
+    ("model=gpt2 model.new_tokens=0", "model.new_tokens=0: impossible; the least that works is 1"),
+    ("model=stable_diffusion model.steps=0", "model.steps=0: impossible; the least that works"),
+    ("model=stable_diffusion model.steps=1001", "the greatest that works is 1000"),
+    ("model=stable_diffusion model.guidance_scale=inf", "expected a finite number"),
+    (
+        "model=stable_diffusion model.variant=tinny",
+        "'tinny' in model.sizes, which is not there",
+    ),
+    ("model=stable_diffusion image_size=500", "takes multiples of 8; the nearest are 496 and 504"),
+    ("model=gpt2 sequence_length=1025", "too large for gpt2; the greatest that works is 1024"),
+    ("model=gpt2 model.checkpoint=x", "model.weights=random reads none; expected model.weights"),
+    ("+model.inputs.x={_target_: modelbench.inputs.Noise, shape: [x-1]}", "shape entry 'x-1'"),
     ("model.limits.image_size.multiple_of=0", "expected 1 <= min <= max and multiple_of >= 1"),
     ("+model.limits.batch_size=4", "model.limits.batch_size"),
     ("~model", "model.name: missing; expected text"),
@@ -79,7 +91,8 @@ def test_each_mistake_is_said(command: Command, override: str, message: str) -> 
     Path("taken").write_text("a file where a folder is wanted")
     Path("badly.py").write_text("class Net:\n    def forward(self:\n")
     sys.path.insert(0, str(Path.cwd()))
-    done = command("test=[fine]", override)
+    several = override.split(" ") if override.startswith("model=") else [override]
+    done = command("test=[fine]", *several)
     assert done.status == 1
     assert message in done.err
     assert "Traceback" not in done.err + done.out

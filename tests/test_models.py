@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import torch
 import transformers
+from checkpoints import clip, gpt2
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -19,34 +19,11 @@ from modelbench.phases.contrastive import image_encode, text_encode
 from modelbench.phases.language import Generate, decode, prefill
 from modelbench.results import Skip
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-         "intermediate_size": 64}  # fmt: skip
-
-
-def gpt2() -> Any:
-    """Build a GPT-2 of two layers and 40 positions."""
-    torch.manual_seed(0)
-    config = transformers.GPT2Config(
-        n_embd=32, n_layer=2, n_head=2, vocab_size=300, n_positions=40,
-        bos_token_id=0, eos_token_id=0,
-    )  # fmt: skip
-    return transformers.GPT2LMHeadModel(config).eval()
-
 
 def prompt(length: int, batch: int = 2) -> Batch:
     """Make a batch of tokens."""
     sizes = {"batch_size": batch, "sequence_length": length}
     return Batch((), {"input_ids": Tokens(300)(Draw(sizes))})
-
-
-def clip() -> Any:
-    """Build a CLIP of two layers either side."""
-    torch.manual_seed(0)
-    text = {**SMALL, "vocab_size": 300, "bos_token_id": 0, "eos_token_id": 299}
-    vision = {**SMALL, "image_size": 32, "patch_size": 16}
-    return transformers.CLIPModel(
-        transformers.CLIPConfig(text_config=text, vision_config=vision)
-    ).eval()
 
 
 def pairs() -> Batch:

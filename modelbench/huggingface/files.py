@@ -83,18 +83,23 @@ def like(model: str, *keys: str) -> Keys:
 
 def not_understood(found: Files, library: str, name: str | None, config: Keys) -> str:
     """Say what a checkpoint is, and show the YAML that would describe it."""
-    vocabulary = config.get("vocab_size", "N")
-    takes = (
-        f"input_ids: {{_target_: modelbench.inputs.Tokens, vocab_size: {vocabulary}}}"
-        if library == "transformers"
-        else "sample: {_target_: modelbench.inputs.Noise, shape: [batch_size, 4, 64, 64]}"
-    )
+    if library == "transformers":
+        build = f"""
+        _target_: transformers.{name}
+        config:
+          _target_: transformers.AutoConfig.from_pretrained
+          pretrained_model_name_or_path: {found.told}"""
+        vocabulary = config.get("vocab_size", "N")
+        takes = f"input_ids: {{_target_: modelbench.inputs.Tokens, vocab_size: {vocabulary}}}"
+    else:
+        build = f" {{_target_: diffusers.{name}}}"
+        takes = "sample: {_target_: modelbench.inputs.Noise, shape: [batch_size, 4, 64, 64]}"
     return f"""\
 model.checkpoint={found.told}: a {name} of {library}, a kind whose inputs cannot be told from its \
 configuration; write them into my_configs/model/mine.yaml, and choose it with \
 --config-dir my_configs model=mine
       name: {found.folder.name}
-      build: {{_target_: {library}.{name}}}
+      build:{build}
       checkpoint: {found.told}
       weights: pretrained
       axes: {{batch_size: 1, sequence_length: 128}}

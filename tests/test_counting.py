@@ -1,0 +1,77 @@
+"""Counting costs no computation, and is the same as counting while computing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from checkpoints import clip
+from test_models import pairs
+from test_workload import workload
+from torch import Tensor, nn
+
+from modelbench.batch import Batch
+from modelbench.measure.counting import count
+from modelbench.measure.flops import count_macs
+from modelbench.measure.saving import saved_bytes
+
+
+class Watched(nn.Module):
+    """Notes whether real numbers came by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+        self.seen: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply once."""
+        self.seen.append(type(x) is Tensor)
+        result: Tensor = self.linear(x)
+        return result
+
+
+class Choosing(Watched):
+    """Looks at a number to decide what to do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply once or twice."""
+        return super().forward(x) if x.sum() > 0 else self.linear(self.linear(x)[:, :3])
+
+
+def test_nothing_is_computed() -> None:
+    """The model itself is not even called: a copy without memory is."""
+    model = Watched()
+    found = count(model, Batch((torch.ones(2, 3),), {}), fake=False)
+    assert found[""].macs.total == 24
+    assert model.seen == []
+
+
+def test_a_model_that_looks_at_numbers_is_run() -> None:
+    """And counted as it ran."""
+    model = Choosing()
+    found = count(model, Batch((torch.ones(2, 3),), {}), fake=False)
+    assert found[""].macs.total == 24
+    assert all(model.seen)
+
+
+def test_the_same_as_while_computing() -> None:
+    """MACs by module and shapes, of a model with attention and one with parts."""
+    model, batch = clip(), pairs()
+    found = count(model, batch, fake=False)[""]
+    real = count_macs(model, lambda: batch.call(model))
+    assert found.macs == real
+    tiny = workload("model=stable_diffusion", "model.variant=tiny")
+    net, given = tiny.build(), tiny.batch()
+    parts = count(net, given, fake=False)
+    assert list(parts) == ["", "text_encoder", "unet", "vae"]
+    assert parts[""].macs == count_macs(net, lambda: given.call(net))
+
+
+def test_the_size_of_a_file_that_is_not_written(tmp_path: Path) -> None:
+    """To the byte, tied weights once."""
+    state = {"a": torch.rand(1000), "b": torch.rand(10)}
+    state["tied"] = state["a"]
+    torch.save(state, tmp_path / "weights.pt")
+    assert saved_bytes(state) == (tmp_path / "weights.pt").stat().st_size
+    assert saved_bytes(clip().state_dict()) > 4 * sum(p.numel() for p in clip().parameters())
