@@ -61,6 +61,27 @@ def accelerator(device: torch.device) -> dict[str, Any]:
     return found
 
 
+def state(device: torch.device) -> dict[str, Any]:
+    """Tell the settings on which the time of a call depends."""
+    import torch
+
+    # Torch tells no getter for this: a number too small to be normal is set to zero, or not.
+    small = torch.full((16,), 1e-30).mul(1e-10)
+    found: dict[str, Any] = {
+        "garbage_collection": "off while a call is timed",
+        "torch_threads": torch.get_num_threads(),
+        "torch_interop_threads": torch.get_num_interop_threads(),
+        "denormals": "kept" if bool(small.any()) else "flushed to zero",
+    }
+    if device.type == "cuda":
+        found |= {
+            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+    return found
+
+
 def cpu_model() -> str:
     """Name the processor as its maker does."""
     if sys.platform == "linux":

@@ -4,6 +4,8 @@
 import logging
 import os
 import signal
+import sys
+from typing import Any
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle, also while we import
 
@@ -14,6 +16,15 @@ from torch import nn
 import modelbench.serve  # noqa: F401  (brings all that stages measure with)
 from modelbench.measure.flops import count_macs
 from modelbench.worker import PRELOAD
+
+
+def _unless_cut_short(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Say nothing of a worker whose order was cut short: the job was stopped, and has said so."""
+    if not issubclass(kind, EOFError):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _unless_cut_short
 
 logging.disable(logging.CRITICAL)
 for target in filter(None, os.environ.get(PRELOAD, "").split(",")):

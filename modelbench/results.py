@@ -32,6 +32,10 @@ class Report:
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     series: dict[str, list[float]] = field(default_factory=dict)
+    curves: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Figures over the sizes of an axis."""
+    failure: str | None = None
+    """Why the stage has failed, though it ran through and its figures stand."""
     details: dict[str, Any] = field(default_factory=dict)
     """Plain data for whoever reads `results.json`."""
     notes: list[str] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Result:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     series: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """In order; None stands for NaN and infinity, which JSON lacks."""
+    curves: Mapping[str, Mapping[int, float | None]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     artifacts: Sequence[str] = ()
@@ -67,10 +72,12 @@ class Result:
         """Turn the report of a stage that ran through into its result."""
         return cls(
             stage,
-            "passed",
+            "failed" if report.failure else "passed",
             seconds,
+            report.failure,
             metrics={f"{stage}/{name}": metric for name, metric in report.metrics.items()},
             series={f"{stage}/{name}": _finite(values) for name, values in report.series.items()},
+            curves={f"{stage}/{name}": _finite(points) for name, points in report.curves.items()},
             details=_finite(report.details | ({"notes": report.notes} if report.notes else {})),
             warnings=report.warnings,
             artifacts=report.artifacts,

@@ -61,7 +61,11 @@ def upload(file: Path, tracker: MLflow, parents: dict[str, str | None]) -> bool:
 
 def _result(stage: str, entry: dict[str, Any]) -> Result:
     metrics = {name: Metric(**metric) for name, metric in entry["metrics"].items()}
-    return Result(stage, **{**entry, "metrics": metrics})
+    curves = {
+        name: {int(size): value for size, value in points.items()}
+        for name, points in entry.get("curves", {}).items()
+    }
+    return Result(stage, **{**entry, "metrics": metrics, "curves": curves})
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Workload:
     """Builds the model with its weights, unless these are random."""
     fake: FakeTensorMode | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     text: str | None = None
     image: Path | None = None
@@ -67,6 +68,7 @@ class Workload:
             measure=_later(model["loss"]) if model["loss"] else None,
             pretrained=_pretrained(model),
             fake=FakeTensorMode() if model["weights"] == "fake" else None,
+            limits=model["limits"],
             seed=config["seed"],
             text=config["text"],
             image=Path(config["image"]) if config["image"] else None,
@@ -131,6 +133,13 @@ class Workload:
         if not self.prepare:
             return partial(batch.call, model)
         return self.prepare[name](model, batch)
+
+    def takes(self, axis: str, size: int) -> bool:
+        """Tell whether the YAML's limits admit a size."""
+        limit = self.limits.get(axis, {})
+        least, most = limit.get("min", 1), limit.get("max")
+        above = most is not None and size > most
+        return not (size < least or above or size % limit.get("multiple_of", 1))
 
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """Give the loss as a scalar: the YAML's, or a default that any floating output has."""

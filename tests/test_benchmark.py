@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from time import sleep
-
 import pytest
-import torch
 from conftest import Command
-
-from modelbench.measure.timing import Rule, time_call
 
 
 def test_the_metrics_of_a_phase(command: Command) -> None:
@@ -39,20 +34,6 @@ def test_a_budget_too_small(command: Command) -> None:
     assert "benchmark/forward/ci95_low_ms" not in stage["metrics"]
     assert "benchmark/forward/std_ms" not in stage["metrics"]
     assert "raise test.benchmark.budget_s" in stage["warnings"][0]
-
-
-def test_a_call_that_takes_up_the_budget_is_made_once() -> None:
-    """The first call is then the only sample."""
-    calls: list[int] = []
-
-    def call() -> None:
-        calls.append(1)
-        sleep(0.02)
-
-    found = time_call(call, Rule(budget_s=0.01, warmup_s=0), torch.device("cpu"))
-    assert len(calls) == 1
-    assert found.samples_ms == [found.first_call_ms]
-    assert not found.complete
 
 
 def test_phases_are_timed_apart(command: Command) -> None:

@@ -16,7 +16,7 @@ from test_workload import workload
 from modelbench.batch import Batch
 from modelbench.losses import denoising
 from modelbench.models.stable_diffusion import StableDiffusion
-from modelbench.phases.diffusion import Generate, denoise_step, text_encode, vae_decode
+from modelbench.phases.diffusion import DenoiseStep, Generate, text_encode, vae_decode
 
 TINY = ("model=stable_diffusion", "model.variant=tiny")
 PARTS = {"text_encoder": 123_060_480, "unet": 859_520_964, "vae": 83_653_863}
@@ -105,7 +105,7 @@ def test_the_phases_fit_together(pipeline: Any) -> None:
     """One step by itself is the first of an image of one step; its decoding is the image."""
     model, batch = ours(pipeline), prompt(pipeline, "the fox")
     with torch.inference_mode():
-        step = denoise_step(model, batch, steps=1)
+        step = DenoiseStep(model, batch, steps=1)
         first, again = step(), step()
         torch.testing.assert_close(first, again)
         torch.testing.assert_close(model.decode(first), Generate(model, batch, steps=1)())

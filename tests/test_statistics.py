@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-import torch
+from scipy.stats import norm
+from simulated import MEDIAN, Array, bimodal, correlated, drifting, switching
 
-from modelbench.measure.statistics import Statistics
-from modelbench.measure.timing import Rule, time_call
+from modelbench.measure.audit import of_samples
+from modelbench.measure.statistics import Statistics, two_groups
 
 
 def test_known_figures() -> None:
     """Median, mean and deviation of 1 to 9."""
-    found = Statistics.of(list(range(1, 10)))
+    found = Statistics.of([5, 1, 9, 3, 7, 2, 8, 4, 6])
     assert (found.samples, found.median, found.mean) == (9, 5, 5)
     assert found.deviation == pytest.approx(2.7386, abs=1e-4)
-    assert found.interval == (2, 8)  # ranks 2 and 8: 1 - 2 * (1 + 9) / 2**9 = 0.961
+    assert found.interval is not None
+    assert 1 < found.interval[0] < 3  # the 95% interval of 9 lies between ranks 2 and 8, nearly
+    assert sum(found.interval) == pytest.approx(10)
+    assert Statistics.of([1, 2, 3, 4, 5, 6, 7, 8, 99]).outliers == 1
 
 
 @pytest.mark.parametrize(
@@ -32,12 +38,66 @@ def test_percentiles_only_where_the_sample_carries_them(
     assert (found.interval is None) == (samples < 6)
 
 
-def test_the_interval_covers_the_median() -> None:
-    """95 times in 100, for skewed samples of 30; 1000 trials have a deviation of 0.7 points."""
-    rng = np.random.default_rng(0)
-    trials = [Statistics.of(rng.lognormal(size=30).tolist()).interval for _ in range(1000)]
-    covered = sum(low <= 1 <= high for low, high in filter(None, trials))
-    assert 940 <= covered <= 980  # the exact level for 30 samples is 0.957
+@pytest.mark.parametrize(
+    ("lag", "count"), [(0, 100), (0, 400), (0.3, 100), (0.6, 100), (0.8, 300), (0.9, 1000)]
+)
+def test_the_interval_covers_the_median(lag: float, count: int) -> None:
+    """93 to 97 times in 100, also of correlated samples; 500 trials have a deviation of 1 point."""
+    rng = np.random.default_rng(4)
+    trials = [Statistics.of(list(correlated(rng, count, lag))) for _ in range(500)]
+    claimed = [trial for trial in trials if trial.claimed]
+    assert len(claimed) >= 0.95 * len(trials)
+    covered = sum(t.interval[0] <= MEDIAN <= t.interval[1] for t in claimed if t.interval)
+    assert 0.93 <= covered / len(claimed) <= 0.97
+
+
+def test_few_samples_claim_less() -> None:
+    """Under 100, the interval takes them as independent, and covers 95 in 100 if they are."""
+    rng = np.random.default_rng(4)
+    trials = [Statistics.of(list(correlated(rng, 40, 0))) for _ in range(500)]
+    assert not any(trial.claimed for trial in trials)
+    covered = sum(t.interval[0] <= MEDIAN <= t.interval[1] for t in trials if t.interval)
+    assert 0.93 <= covered / 500 <= 0.99
+
+
+def test_the_interval_covers_the_median_of_two_groups() -> None:
+    """And the audit tells of them each time."""
+    rng = np.random.default_rng(5)
+    trials = [bimodal(rng, 200) for _ in range(500)]
+    median = 100 + norm.ppf(0.5 / 0.7)
+    found = [Statistics.of(list(trial)) for trial in trials]
+    covered = sum(f.interval[0] <= median <= f.interval[1] for f in found if f.interval)
+    assert 0.93 <= covered / len(trials) <= 0.97
+    assert all(two_groups(trial) for trial in trials)
+
+
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda rng: drifting(rng, 200, by=0.1), "drift by +"),
+        (lambda rng: drifting(rng, 200, by=-0.1), "drift by -"),
+        (lambda rng: bimodal(rng, 200), "two groups, about "),
+        (lambda rng: switching(rng, 400), "two groups, about "),
+        (lambda rng: correlated(rng, 100, 0.99), "samples "),
+    ],
+    ids=["up", "down", "two groups", "switching", "correlated"],
+)
+def test_samples_that_no_interval_describes_are_told(
+    draw: Callable[[np.random.Generator], Array], told: str
+) -> None:
+    """In 9 of 10 trials or more."""
+    rng = np.random.default_rng(6)
+    trials = [draw(rng) for _ in range(100)]
+    said = [of_samples(list(trial), Statistics.of(list(trial))) for trial in trials]
+    assert sum(any(told in line for line in lines) for lines in said) >= 90
+
+
+@pytest.mark.parametrize("lag", [0, 0.3, 0.6])
+def test_quiet_samples_have_an_empty_audit(lag: float) -> None:
+    """In 97 of 100 trials or more."""
+    rng = np.random.default_rng(7)
+    trials = [list(correlated(rng, 300, lag)) for _ in range(300)]
+    assert sum(not of_samples(trial, Statistics.of(trial)) for trial in trials) >= 291
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
@@ -47,42 +107,9 @@ def test_what_is_no_sample_is_refused(values: list[float]) -> None:
         Statistics.of(values)
 
 
-def test_when_sampling_ends() -> None:
-    """Count and duration both, or the budget; never without a sample."""
-    rule = Rule(budget_s=20, min_samples=30, min_s=2)
-    assert not rule.enough(29, 10)
-    assert not rule.enough(500, 1.9)
-    assert rule.enough(30, 2)
-    assert rule.enough(3, 20)
-    assert not rule.enough(0, 100)
-
-
-def test_samples_are_taken_in_inference_mode() -> None:
-    """As many as the rule asks for, each a time; the first call and the warm-up stand apart."""
-    modes = []
-    rule = Rule(budget_s=20, min_samples=30, min_s=0, warmup_s=0.001)
-    timing = time_call(
-        lambda: modes.append(torch.is_inference_mode_enabled()), rule, torch.device("cpu")
-    )
-    assert len(timing.samples_ms) == 30
-    assert timing.complete
-    assert all(modes)
-    assert len(modes) == timing.warmup_calls + 30
-    assert timing.first_call_ms > 0
-
-
-def test_a_budget_for_one_call() -> None:
-    """One sample, and it says that it is not what was asked for."""
-    rule = Rule(budget_s=1e-9, min_samples=30, warmup_s=0)
-    timing = time_call(lambda: None, rule, torch.device("cpu"))
-    assert len(timing.samples_ms) == 1
-    assert not timing.complete
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_sample_on_cuda_waits_for_the_device() -> None:
-    """A matrix product takes its time, not that of its launch: 4096**3 MACs at most 1 PFLOP/s."""
-    a = torch.rand(4096, 4096, device="cuda")
-    timing = time_call(lambda: a @ a, Rule(min_s=0.1), torch.device("cuda"))
-    assert min(timing.samples_ms) > 2 * 4096**3 / 1e15 * 1e3
+def test_samples_that_are_all_alike() -> None:
+    """An interval of no width, and nothing to tell."""
+    found = Statistics.of([2.0] * 200)
+    assert found.interval == (2, 2)
+    assert found.effective == 200
+    assert of_samples([2.0] * 200, found) == []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
@@ -14,6 +15,9 @@ from modelbench.batch import Batch
 from modelbench.measure.flops import Macs, count_macs
 from modelbench.measure.layers import Layer, trace_layers
 from modelbench.measure.torchinfo_figures import Figures, torchinfo_figures
+
+T = TypeVar("T")
+Prepare = Callable[[nn.Module, Batch], Callable[[], Any]]
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +43,36 @@ def count(model: nn.Module, batch: Batch, *, fake: bool) -> dict[str, Counted]:
     if fake:
         return _count(model, batch)
     try:
-        mode = FakeTensorMode()
-        with FakeCopyMode(mode):
-            ghost = copy.deepcopy(model)
-        with mode:
-            return _count(ghost, batch.map(mode.from_tensor))
+        return _on_shapes(model, batch, _count)
     except Exception:  # which operations refuse shapes alone cannot be listed
         log.info("the model cannot run on shapes alone", exc_info=True)
     return _count(model, batch)
+
+
+def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, may_run: bool) -> Macs | None:
+    """Count one phase on shapes alone, or, where it looks at numbers and it `may_run`, once more.
+
+    A phase whose call looks at numbers may have a method `on_shapes` that computes the same.
+    """
+
+    def one(ghost: nn.Module, given: Batch) -> Macs:
+        call = prepare(ghost, given)
+        return count_macs(ghost, getattr(call, "on_shapes", call))
+
+    try:
+        return _on_shapes(model, batch, one)
+    except Exception:  # as above
+        log.info("the phase cannot run on shapes alone", exc_info=True)
+    return count_macs(model, prepare(model, batch)) if may_run else None
+
+
+def _on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], T]) -> T:
+    """Act on a copy of the model without memory."""
+    mode = FakeTensorMode()
+    with FakeCopyMode(mode):
+        ghost = copy.deepcopy(model)
+    with mode:
+        return act(ghost, batch.map(mode.from_tensor))
 
 
 def _count(model: nn.Module, batch: Batch) -> dict[str, Counted]:

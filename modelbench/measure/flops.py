@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 aten = torch.ops.aten
@@ -40,6 +41,9 @@ FREE = {
     aten.upsample_bilinear2d, aten.upsample_nearest1d, aten.upsample_nearest2d, aten.var,
     aten.var_mean, aten.zero_, aten.zeros, aten.zeros_like,
 }  # fmt: skip
+
+EMPTY = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._local_scalar_dense}
+GATHERS = {aten.embedding, aten.gather, aten.index, aten.index_select, aten._unsafe_index}
 
 
 def _cpu_attention(
@@ -80,15 +84,18 @@ class Macs:
     """Module path -> MACs of it and all below it; the root is ''."""
     uncounted: Mapping[str, int]
     """Operations without a formula that may multiply and accumulate -> how often they ran."""
+    bytes: int
+    """What the operations read and write, each for itself: nothing is taken to stay in a cache."""
 
 
-class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes operations that neither have a formula nor are known to be free."""
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up bytes, and notes operations that neither have a formula nor are known to be free."""
 
     def __init__(self, known: set[Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
         self.calls: dict[str, int] = defaultdict(int)
+        self.bytes = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -96,7 +103,9 @@ class _Uncounted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet = func.overloadpacket
         if not (packet in self._known or packet in FREE or _is_free(func)):
             self.calls[str(packet)] += 1
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        self.bytes += _traffic(func, args, kwargs or {}, result)
+        return result
 
 
 def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
@@ -106,12 +115,12 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     Biases, normalisations and pointwise operations are not MACs.
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict(EXTRA))
-    uncounted = _Uncounted(set(counter.flop_registry))
+    watch = _Watch(set(counter.flop_registry))
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # one opaque operation for a whole layer
     try:
         # The counter takes operations apart first, so the other mode sees what really ran.
-        with uncounted, counter, torch.no_grad():
+        with watch, counter, torch.no_grad():
             call()
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
@@ -121,7 +130,26 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
         for path, flops in counter.get_flop_counts().items()
         if path != "Global"
     }
-    return Macs(counter.get_total_flops() // 2, by_module, dict(uncounted.calls))
+    return Macs(counter.get_total_flops() // 2, by_module, dict(watch.calls), watch.bytes)
+
+
+def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:
+    """Give the bytes that an operation reads and writes."""
+    packet = func.overloadpacket
+    if func.is_view or packet in EMPTY:
+        return 0
+    written = sum(map(_stored, tree_leaves(result)))
+    if packet in GATHERS:  # of a whole table only what is looked up
+        return 2 * written
+    return written + sum(map(_stored, tree_leaves([args, kwargs])))
+
+
+def _stored(value: Any) -> int:
+    """Give the bytes behind a tensor; an expanded one has fewer than its shape says."""
+    if not isinstance(value, torch.Tensor):
+        return 0
+    shape = zip(value.shape, value.stride(), strict=True)
+    return math.prod(size for size, stride in shape if stride) * value.element_size()
 
 
 def _is_free(func: Any) -> bool:

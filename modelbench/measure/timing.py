@@ -1,67 +1,157 @@
-"""Timing calls, one sample each."""
+"""Timing calls: when to begin, when to stop, one sample each."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
+
+from modelbench.measure.cold import flusher
+from modelbench.measure.statistics import LEAST_EFFECTIVE, Statistics
+
+WINDOW = 5
+"""Calls that are compared with as many before them to see whether times have settled."""
+
+NARROW, SPENT, ALONE = "interval narrow enough", "budget spent", "one call took the whole budget"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When to stop. Seconds; the budget ends the sampling whatever the count."""
+    """When to begin and when to stop. Seconds; the budget ends the sampling whatever the count."""
 
     budget_s: float = 20.0
     min_samples: int = 30
-    min_s: float = 2.0
+    min_s: float = 1.0
     warmup_s: float = 0.5
+    precision: float = 0.01
+    """Half width of the median's 95% interval, relative to the median, that is narrow enough."""
 
-    def enough(self, samples: int, seconds: float) -> bool:
-        """Tell whether sampling may end after `samples` in `seconds`."""
-        settled = samples >= self.min_samples and seconds >= self.min_s
-        return samples > 0 and (settled or seconds >= self.budget_s)
+    def settled(self, warmup_ms: Sequence[float], seconds: float) -> bool:
+        """Tell whether the last calls were like those before them, after the least warm-up.
+
+        Their medians lie within 2%, or within what these medians vary by chance.
+        """
+        if seconds < self.warmup_s:
+            return False
+        if len(warmup_ms) < 2 * WINDOW:
+            return warmup_ms[-1] >= self.warmup_s * 1e3  # calls this long need no window
+        windows = np.asarray(warmup_ms[-2 * WINDOW :]).reshape(2, WINDOW)
+        medians = np.median(windows, axis=1, keepdims=True)
+        # About each window's own median, or a slope would pass for chance.
+        deviation = 1.4826 * float(np.median(np.abs(windows - medians)))
+        chance = 1.96 * 1.2533 * deviation * (2 / WINDOW) ** 0.5
+        before, last = medians.ravel().tolist()
+        return bool(abs(last - before) <= max(0.02 * last, chance))
+
+    def warm_enough(self, seconds: float) -> bool:
+        """Tell whether to give up waiting: a quarter of the budget, or three times the least."""
+        return seconds >= max(3 * self.warmup_s, self.budget_s / 4)
+
+    def stop(self, samples_ms: Sequence[float], seconds: float) -> str | None:
+        """Say why sampling may end, or None."""
+        if seconds >= self.budget_s:
+            return SPENT
+        if len(samples_ms) < self.min_samples or seconds < self.min_s:
+            return None
+        found = Statistics.of(samples_ms)
+        narrow = found.half_width is not None and found.half_width <= self.precision
+        return NARROW if narrow and found.effective >= LEAST_EFFECTIVE else None
 
 
 @dataclass(frozen=True)
 class Timing:
-    """The samples of one call, in milliseconds and in order."""
+    """The samples of one call, in milliseconds and in order, end to end."""
 
     samples_ms: list[float]
-    warmup_calls: int
-    first_call_ms: float
-    complete: bool
-    """Whether the rule's least number of samples fitted into its budget."""
+    warmup_ms: list[float]
+    """The calls before them; the first one is the first of all."""
+    settled: bool
+    """Whether the warm-up ended because the times had settled."""
+    stopped: str
+    """Why the sampling ended."""
+    device_ms: list[float] = field(default_factory=list)
+    """On CUDA, the device's own time of each sample, by events."""
 
 
-def time_call(call: Callable[[], Any], rule: Rule, device: torch.device) -> Timing:
-    """Time `call` end to end in inference mode; on CUDA each sample ends with the device idle."""
-    with torch.inference_mode(), _no_collection():
-        first = _sample(call, device)
-        warm = first / 1e3
-        warmup_calls = 1
-        while warm < rule.warmup_s:
-            warm += _sample(call, device) / 1e3
-            warmup_calls += 1
-        # A call that takes up the whole budget by itself is not made twice.
-        alone = first / 1e3 >= rule.budget_s
-        samples = [first] if alone else []
+Sample = Callable[[], tuple[float, float | None]]
+"""Takes one sample: milliseconds end to end, and on the device where that is apart."""
+
+
+def time_call(
+    call: Callable[[], Any], rule: Rule, device: torch.device, *, cold: bool = False
+) -> Timing:
+    """Time `call` in inference mode; on CUDA each sample ends with the device idle.
+
+    With `cold`, the last-level cache holds something else before each sample.
+    """
+    flush = flusher(device) if cold else leave_warm
+    with torch.inference_mode(), no_collection():
+        return collect(sampler(call, device, flush), rule)
+
+
+def collect(sample: Sample, rule: Rule) -> Timing:
+    """Warm up, and sample until the rule is met. Time is what the samples took, no other clock."""
+    warmup = [sample()[0]]
+    if warmup[0] >= rule.budget_s * 1e3:  # not made twice
+        return Timing(warmup, warmup, settled=False, stopped=ALONE)
+    warm_s = warmup[0] / 1e3
+    while not (settled := rule.settled(warmup, warm_s)) and not rule.warm_enough(warm_s):
+        warmup.append(sample()[0])
+        warm_s += warmup[-1] / 1e3
+    whole: list[float] = []
+    on_device: list[float] = []
+    spent_s = 0.0
+    look_at = 1  # the interval is looked at ever less often: it costs time, and looking biases it
+    while True:
+        milliseconds, device_ms = sample()
+        whole.append(milliseconds)
+        spent_s += milliseconds / 1e3
+        if device_ms is not None:
+            on_device.append(device_ms)
+        if len(whole) >= look_at or spent_s >= rule.budget_s:
+            stopped = rule.stop(whole, spent_s)
+            if stopped:
+                return Timing(whole, warmup, settled, stopped, on_device)
+            look_at = max(len(whole) + 1, int(len(whole) * 1.25))
+
+
+def leave_warm() -> None:
+    """Leave the caches as the last call left them."""
+
+
+def sampler(
+    call: Callable[[], Any], device: torch.device, flush: Callable[[], None] = leave_warm
+) -> Sample:
+    """Give what times one call on a device."""
+
+    def on_cpu() -> tuple[float, float | None]:
+        flush()
         start = perf_counter()
-        while not (alone or rule.enough(len(samples), perf_counter() - start)):
-            samples.append(_sample(call, device))
-    return Timing(samples, warmup_calls, first, len(samples) >= rule.min_samples)
+        call()
+        return (perf_counter() - start) * 1e3, None
+
+    def on_cuda() -> tuple[float, float | None]:
+        begin, end = _event(), _event()
+        flush()
+        torch.cuda.synchronize(device)
+        start = perf_counter()
+        begin.record()
+        call()
+        end.record()
+        torch.cuda.synchronize(device)
+        return (perf_counter() - start) * 1e3, begin.elapsed_time(end)
+
+    return on_cuda if device.type == "cuda" else on_cpu
 
 
-def _sample(call: Callable[[], Any], device: torch.device) -> float:
-    wait_for(device)
-    start = perf_counter()
-    call()
-    wait_for(device)
-    return (perf_counter() - start) * 1e3
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
 def wait_for(device: torch.device) -> None:
@@ -71,7 +161,7 @@ def wait_for(device: torch.device) -> None:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from landing in one sample and not in another."""
     enabled = gc.isenabled()
     gc.collect()

@@ -93,20 +93,27 @@ class StableDiffusion(nn.Module):
         images: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return images
 
+    def predict(
+        self, latents: Tensor, timestep: Tensor, embeddings: Tensor, guidance_scale: float
+    ) -> Tensor:
+        """Predict what the scheduler takes away.
+
+        Where `embeddings` are twice as many as `latents`, the first half is that of empty prompts
+        and the prediction is guided away from it (Ho and Salimans 2022, arXiv:2207.12598).
+        """
+        if len(embeddings) == len(latents):
+            alone: Tensor = self.unet(latents, timestep, embeddings).sample
+            return alone
+        both = self.unet(torch.cat([latents, latents]), timestep, embeddings).sample
+        without, towards = both.chunk(2)
+        guided: Tensor = without + guidance_scale * (towards - without)
+        return guided
+
     def denoise(
         self, latents: Tensor, timestep: Tensor, embeddings: Tensor, guidance_scale: float
     ) -> Tensor:
-        """Take one step of the scheduler.
-
-        Where `embeddings` are twice as many as `latents`, the first half is that of empty prompts
-        and the step is guided away from it (Ho and Salimans 2022, arXiv:2207.12598).
-        """
-        guided = len(embeddings) == 2 * len(latents)
-        sample = torch.cat([latents, latents]) if guided else latents
-        sample = self.scheduler.scale_model_input(sample, timestep)
-        prediction = self.unet(sample, timestep, embeddings).sample
-        if guided:
-            without, towards = prediction.chunk(2)
-            prediction = without + guidance_scale * (towards - without)
+        """Take one step of the scheduler."""
+        sample = self.scheduler.scale_model_input(latents, timestep)
+        prediction = self.predict(sample, timestep, embeddings, guidance_scale)
         stepped: Tensor = self.scheduler.step(prediction, timestep, latents).prev_sample
         return stepped

@@ -23,18 +23,28 @@ def text_encode(model: StableDiffusion, batch: Batch) -> Callable[[], Tensor]:
     return partial(model.encode, batch.named()["input_ids"])
 
 
-def denoise_step(
-    model: StableDiffusion, batch: Batch, steps: int = 20, guidance_scale: float = 7.5
-) -> Callable[[], Tensor]:
+class DenoiseStep:
     """Take the first of `steps` steps; a guided one runs the UNet with and without the prompt."""
-    with torch.inference_mode():
-        embeddings = _embeddings(model, batch, guidance_scale)
 
-    def step() -> Tensor:
-        latents, timesteps = _start(model, batch, steps)
-        return model.denoise(latents, timesteps[0], embeddings, guidance_scale)
+    def __init__(
+        self, model: StableDiffusion, batch: Batch, steps: int = 20, guidance_scale: float = 7.5
+    ) -> None:
+        self._model, self._batch = model, batch
+        self._steps, self._guidance_scale = steps, guidance_scale
+        with torch.inference_mode():
+            self._embeddings = _embeddings(model, batch, guidance_scale)
 
-    return step
+    def __call__(self) -> Tensor:
+        """Step once from pure noise."""
+        latents, timesteps = _start(self._model, self._batch, self._steps)
+        given = self._embeddings, self._guidance_scale
+        return self._model.denoise(latents, timesteps[0], *given)
+
+    def on_shapes(self) -> Tensor:
+        """Do the same without the scheduler, which looks at numbers and multiplies no matrices."""
+        noise = self._batch.named()["noise"]
+        timestep = torch.zeros((), device=noise.device)
+        return self._model.predict(noise, timestep, self._embeddings, self._guidance_scale)
 
 
 def vae_decode(model: StableDiffusion, batch: Batch) -> Callable[[], Tensor]:
@@ -69,6 +79,16 @@ class Generate:
         each = (denoised - denoising) / len(timesteps)
         self._runs.append(((self._now() - begin) / len(latents), each))
         return self._images
+
+    def on_shapes(self) -> Tensor:
+        """Do the same without the scheduler, which looks at numbers and multiplies no matrices."""
+        model, latents = self._model, self._batch.named()["noise"]
+        embeddings = _embeddings(model, self._batch, self._guidance_scale)
+        _, timesteps = _start(model, self._batch, self._steps)
+        for _ in range(len(timesteps)):
+            timestep = torch.zeros((), device=latents.device)
+            latents = model.predict(latents, timestep, embeddings, self._guidance_scale)
+        return model.decode(latents)
 
     def figures(self, samples: int) -> dict[str, Metric]:
         """Give the seconds for each image and each step, over the last calls."""

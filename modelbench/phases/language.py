@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import statistics
 from collections.abc import Callable
 from functools import partial
@@ -44,7 +45,7 @@ class Generate:
 
     def __init__(self, model: Any, batch: Batch, new_tokens: int = 32) -> None:
         self._new_tokens = min(new_tokens, _room(model, batch))
-        self._batch = batch
+        self._model, self._batch = model, batch
         self._generate = partial(
             model.generate,
             do_sample=False,
@@ -61,6 +62,17 @@ class Generate:
         tokens = self._batch.call(partial(self._generate, streamer=clock))
         self._runs.append(clock.times)
         return tokens
+
+    def on_shapes(self) -> Any:
+        """Do the same with the tokens left open, of which each but the last is read again."""
+        # As `generate` does where the model can: of the prompt only the last logits are wanted.
+        keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
+        last = {"logits_to_keep": 1} if keeps else {}
+        read = self._batch.call(partial(self._model, use_cache=True, **last))
+        token = _tokens(self._batch)[:, -1:]
+        for _ in range(self._new_tokens - 1):
+            read = self._model(input_ids=token, past_key_values=read.past_key_values)
+        return read.logits
 
     def figures(self, samples: int) -> dict[str, Metric]:
         """Give the times to the first and per further token, and the rate, of the last calls."""

@@ -71,7 +71,7 @@ class MLflow:
         params = {**short, **job.axes, "seed": job.seed}
         params = {**dict(_flat("", job.config)), **params}
         self._start(job.name, job.directory, tags, params)
-        self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {})
+        self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {}, {})
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
@@ -79,7 +79,7 @@ class MLflow:
     def record(self, result: Result) -> None:
         """Log a stage's metrics in one batch, and its files."""
         values = {name: metric.value for name, metric in result.metrics.items()}
-        self._metrics(values, result.series)
+        self._metrics(values, result.series, result.curves)
         self._files(result.artifacts)
         self._sort_by = self._sort_by or next((n for n in values if n.endswith("p50_ms")), "")
 
@@ -101,7 +101,7 @@ class MLflow:
     ) -> None:
         """Log the sweep's summary and end its parent run; the link will sort by `sort_by`."""
         self._sort_by = sort_by
-        self._metrics({f"sweep/{name}": count for name, count in counts.items()}, {})
+        self._metrics({f"sweep/{name}": count for name, count in counts.items()}, {}, {})
         self._files(files)
         self._end(status)
 
@@ -141,7 +141,10 @@ class MLflow:
         self._try(start, needs_run=False)
 
     def _metrics(
-        self, values: Mapping[str, float], series: Mapping[str, Sequence[float | None]]
+        self,
+        values: Mapping[str, float],
+        series: Mapping[str, Sequence[float | None]],
+        curves: Mapping[str, Mapping[int, float | None]],
     ) -> None:
         def send(store: Store) -> None:
             from mlflow.entities import Metric
@@ -150,6 +153,8 @@ class MLflow:
             entries = [Metric(name, value, now, 0) for name, value in values.items()]
             for name, points in series.items():
                 entries += [Metric(name, value, now, step) for step, value in _thinned(points)]
+            for name, sizes in curves.items():  # the step is the size
+                entries += [Metric(name, y, now, x) for x, y in sizes.items() if y is not None]
             for part in _parts(entries, BATCH[0]):
                 store.client.log_batch(self._run_id, metrics=part)
 

@@ -1,19 +1,23 @@
-"""How fast the model is: each phase's median with its interval, loading and the first call."""
+"""How fast the model is: each phase's median with its interval, and what bounds it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from modelbench.results import Report, Skip
+from modelbench.stages.samples import add_samples
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
-    from modelbench.measure.timing import Timing
+    from modelbench.measure.roofline import Place
     from modelbench.workload import Workload
 
-MODE = "eval mode under inference_mode, end to end, with the garbage collector off"
+CACHES = ("warm", "cold")
+PATIENCE_S = 10.0
+"""Seconds of a call that is made once more to count it, where that cannot be done otherwise."""
 
 
 @dataclass(frozen=True)
@@ -23,74 +27,182 @@ class Benchmark(Stage):
     timeout_s: float = 900.0
     budget_s: float = 20.0
     """Seconds of samples per phase, at most."""
+    precision: float = 0.01
+    """Half width of the median's interval that is narrow enough, relative to the median."""
     min_samples: int = 30
-    """Samples taken even when `min_s` is over, unless the budget ends first."""
-    min_s: float = 2.0
+    """Samples taken even when the interval is narrow, unless the budget ends first."""
+    min_s: float = 1.0
     """Seconds of samples per phase, at least."""
     warmup_s: float = 0.5
     """Seconds of calls before the first sample, at least."""
+    cache: str = "warm"
+    """`cold`: the last-level cache is filled with something else before each sample."""
+    batch_sizes: list[int] = field(default_factory=list)
+    """Batch sizes of the throughput; empty for none."""
+    prompt_lengths: list[int] = field(default_factory=list)
+    """Lengths of the throughput of models of text alone; empty for none."""
+    throughput_s: float = 2.0
+    """Seconds of samples at each of these."""
 
     def __post_init__(self) -> None:
         """Check the rule that ends the sampling."""
         super().__post_init__()
-        positive("budget_s", self.budget_s)
-        positive("min_samples", self.min_samples)
+        for name in ("budget_s", "min_samples", "precision", "throughput_s"):
+            positive(name, getattr(self, name))
+        if self.cache not in CACHES:
+            raise ValueError(f"cache={self.cache}: expected {' or '.join(CACHES)}")
+        for size in [*self.batch_sizes, *self.prompt_lengths]:
+            positive("size", size)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of each phase."""
-        from modelbench.measure.timing import Rule, time_call
+        from modelbench.environment import state
+        from modelbench.measure.audit import of_threads
 
-        report = Report()
-        context.say("loading the model")
-        start = perf_counter()
-        model = workload.build()
-        report.metric("load_s", perf_counter() - start, "s")
-        batch = workload.batch()
-        rule = Rule(self.budget_s, self.min_samples, self.min_s, self.warmup_s)
+        session = _Session(self, workload, context)
+        report = session.report
         for phase in workload.phases:
-            context.say(f"timing {phase}, at most {self.budget_s:g} s")
-            try:
-                call = workload.phase(phase, model, batch)
-            except Skip as skip:
-                report.notes.append(f"{phase} left out: {skip}")
-                continue
-            timing = time_call(call, rule, context.device)
-            if "first_call_ms" not in report.metrics:
-                report.metric("first_call_ms", timing.first_call_ms, "ms")
-            _add(report, phase, timing, workload.axes.get("batch_size", 1))
-            # What only the phase can tell, such as time to first token, or show, such as an image.
-            if hasattr(call, "figures"):
-                for name, metric in call.figures(len(timing.samples_ms)).items():
-                    report.metric(f"{phase}/{name}", metric.value, metric.unit)
-            if hasattr(call, "save"):
-                report.artifacts += call.save(context.directory)
-            if not timing.complete:
-                count = len(timing.samples_ms)
-                samples = f"{count} sample{'s' * (count > 1)}"
-                report.warnings.append(
-                    f"{phase}: {samples} in {self.budget_s:g} s, fewer than {self.min_samples}; "
-                    "for a narrower interval raise test.benchmark.budget_s"
-                )
-        report.details["mode"] = MODE
-        report.notes.append(f"timed in {MODE}")
+            session.measure(phase)
+        session.throughput()
+        session.draw()
+        report.details["state"] = state(context.device)
+        report.warnings += of_threads(report.details["state"]["torch_threads"])
+        how = f"eval mode under inference_mode, end to end, last-level cache {self.cache}"
+        report.notes.append(f"timed in {how}")
         return report
 
 
-def _add(report: Report, phase: str, timing: Timing, items: int) -> None:
-    """Add what the samples of one phase carry; `items` is how many a call works on."""
-    from modelbench.measure.statistics import Statistics
+class _Session:
+    """One model, loaded and measured phase by phase."""
 
-    found = Statistics.of(timing.samples_ms)
-    report.metric(f"{phase}/p50_ms", found.median, "ms")
-    if found.interval:
-        report.metric(f"{phase}/ci95_low_ms", found.interval[0], "ms")
-        report.metric(f"{phase}/ci95_high_ms", found.interval[1], "ms")
-    report.metric(f"{phase}/mean_ms", found.mean, "ms")
-    if found.deviation is not None:
-        report.metric(f"{phase}/std_ms", found.deviation, "ms")
-    for percentile, value in found.percentiles.items():
-        report.metric(f"{phase}/p{percentile}_ms", value, "ms")
-    report.metric(f"{phase}/samples", found.samples, "count")
-    report.metric(f"{phase}/items_per_s", items / found.median * 1e3, "1/s")
-    report.series[f"{phase}/samples_ms"] = timing.samples_ms
-    report.details[f"{phase}_warmup_calls"] = timing.warmup_calls
+    def __init__(self, settings: Benchmark, workload: Workload, context: Context) -> None:
+        from modelbench.measure.timing import Rule
+
+        self.report, self._settings = Report(), settings
+        self._workload, self._context = workload, context
+        self._rule = Rule(
+            settings.budget_s, settings.min_samples, settings.min_s, settings.warmup_s,
+            settings.precision,
+        )  # fmt: skip
+        self._places: dict[str, Place] = {}
+        context.say("loading the model")
+        start = perf_counter()
+        self._model = workload.build()
+        self.report.metric("load_s", perf_counter() - start, "s")
+        self._batch = workload.batch()
+
+    def measure(self, phase: str) -> None:
+        """Time one phase under watch, and tell what bounds it."""
+        from modelbench.measure.audit import Snapshot, findings, of_samples
+        from modelbench.measure.statistics import Statistics
+        from modelbench.measure.timing import time_call
+
+        report, device = self.report, self._context.device
+        try:
+            call = self._workload.phase(phase, self._model, self._batch)
+        except Skip as skip:
+            report.notes.append(f"{phase} left out: {skip}")
+            return
+        self._context.say(f"timing {phase}, at most {self._settings.budget_s:g} s")
+        before = Snapshot.take()
+        timing = time_call(call, self._rule, device, cold=self._settings.cache == "cold")
+        disturbed = findings(before, Snapshot.take())
+        if "first_call_ms" not in report.metrics:
+            report.metric("first_call_ms", timing.warmup_ms[0], "ms")
+        found = Statistics.of(timing.samples_ms)
+        add_samples(report, phase, timing, found)
+        items = self._workload.axes.get("batch_size", 1)
+        report.metric(f"{phase}/items_per_s", items / found.median * 1e3, "1/s")
+        # What only the phase can tell, such as time to first token, or show, such as an image.
+        if hasattr(call, "figures"):
+            for name, metric in call.figures(len(timing.samples_ms)).items():
+                report.metric(f"{phase}/{name}", metric.value, metric.unit)
+        if hasattr(call, "save"):
+            report.artifacts += call.save(self._context.directory)
+        audit = [*disturbed, *of_samples(timing.samples_ms, found)]
+        report.details[phase]["audit"] = audit
+        report.warnings += [f"{phase}: {finding}" for finding in audit]
+        self._context.say(f"counting what {phase} computes and moves")
+        self._place(phase, found.median / 1e3)
+
+    def _place(self, phase: str, seconds: float) -> None:
+        """Count a phase's MACs and bytes and place it on the roofline."""
+        import torch
+
+        from modelbench.measure.counting import count_phase
+        from modelbench.measure.peaks import peaks
+        from modelbench.measure.roofline import Place
+
+        report, device = self.report, self._context.device
+        prepare = partial(self._workload.phase, phase)
+        cost = count_phase(prepare, self._model, self._batch, may_run=seconds < PATIENCE_S)
+        if cost is None or not cost.total:
+            report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
+            return
+        place = Place(cost.total, cost.bytes, seconds, peaks(device, torch.float32))
+        if place.mfu > 1:  # the peak was measured at a bad moment, or we have counted wrongly
+            afresh = peaks(device, torch.float32, afresh=True)
+            place = Place(cost.total, cost.bytes, seconds, afresh)
+        self._places[phase] = place
+        report.metric(f"{phase}/macs_g", cost.total / 1e9, "GMACs")
+        report.metric(f"{phase}/moved_mb", cost.bytes / 1e6, "MB")
+        report.metric(f"{phase}/mfu", place.mfu, "share")
+        report.metric(f"{phase}/bandwidth", place.bandwidth, "share")
+        report.details[phase]["bound"] = place.bound
+        if place.mfu > 1:
+            report.failure = (
+                f"{phase}: {place.mfu:.2f} times the attainable rate of MACs, which cannot be: an "
+                "error in our counting; please report it"
+            )
+
+    def throughput(self) -> None:
+        """Time growing batches, and growing prompts of a model of text alone."""
+        axes, settings = self._workload.axes, self._settings
+        if "batch_size" in axes:
+            for phase in self._workload.phases:
+                self._grow(phase, "batch_size", settings.batch_sizes)
+        if "sequence_length" in axes and "image_size" not in axes:
+            self._grow(self._workload.phases[0], "sequence_length", settings.prompt_lengths)
+
+    def _grow(self, phase: str, axis: str, wanted: list[int]) -> None:
+        """Add the throughput of one phase over sizes of an axis."""
+        from modelbench.measure.throughput import brief, grow
+
+        workload, report = self._workload, self.report
+        kind, unit = {"batch_size": ("batch", "items"), "sequence_length": ("prompt", "tokens")}[
+            axis
+        ]
+        sizes = [size for size in wanted if workload.takes(axis, size)]
+        if not sizes:
+            return
+        self._context.say(f"throughput of {phase} over {axis}")
+        repeated = 1 if axis == "batch_size" else workload.axes.get("batch_size", 1)
+        try:
+            found = grow(
+                lambda size: workload.phase(phase, self._model, workload.batch(**{axis: size})),
+                sizes,
+                repeated,
+                brief(self._rule, self._settings.throughput_s),
+                self._context.device,
+            )
+        except Skip:  # said already, where the phase was left out
+            return
+        report.curves[f"{phase}/{kind}_{unit}_per_s"] = {p.size: p.rate for p in found.points}
+        report.curves[f"{phase}/{kind}_p50_ms"] = {p.size: p.p50_ms for p in found.points}
+        rates = ", ".join(f"{p.rate:,.4g} at {p.size}" for p in found.points)
+        ended = f" ({found.ended})" if found.ended else ""
+        report.notes.append(f"{phase}: {unit}/s over {axis}: {rates or 'none'}{ended}")
+        if found.knee and len(found.points) > 1:
+            report.metric(f"{phase}/{kind}_knee", found.knee.size, "count")
+            report.metric(f"{phase}/{kind}_knee_p50_ms", found.knee.p50_ms, "ms")
+
+    def draw(self) -> None:
+        """Draw the roofline with the phases below it."""
+        from modelbench.plots import roofline
+
+        if not self._places:
+            return
+        bounds = ", ".join(f"{phase} by {place.bound}" for phase, place in self._places.items())
+        self.report.notes.append(f"bound: {bounds}")
+        title = f"{self._workload.name}: roofline of this machine"
+        self.report.artifacts += roofline(self._places, title, self._context.directory)

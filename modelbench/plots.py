@@ -1,0 +1,70 @@
+"""Plots of results, as PNG and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from modelbench.measure.roofline import Place
+
+# Okabe and Ito's colours, told apart by everybody, each with a marker for black and white.
+STYLES = [("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"),
+          ("#E69F00", "v"), ("#56B4E9", "P"), ("#000000", "X")]  # fmt: skip
+
+
+def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[str]:
+    """Draw each phase below the roof of the machine; give the files."""
+    figure, axes = _figure()
+    peaks = next(iter(places.values())).peaks
+    found = [place.intensity for place in places.values()]
+    low, high = min([*found, peaks.ridge]) / 8, max([*found, peaks.ridge]) * 8
+    intensity = np.geomspace(low, high, 200)
+    roof = np.minimum(peaks.macs_per_s, intensity * peaks.bytes_per_s)
+    axes.loglog(intensity, roof / 1e9, color="black", linewidth=1.5)
+    axes.text(
+        high, peaks.macs_per_s / 1e9, f"matrix products: {peaks.macs_per_s / 1e9:,.0f} GMACs/s ",
+        ha="right", va="bottom",
+    )  # fmt: skip
+    left = low * 1.5
+    axes.text(
+        left, left * peaks.bytes_per_s / 1e9, f"memory: {peaks.bytes_per_s / 1e9:,.0f} GB/s ",
+        ha="left", va="top", rotation_mode="anchor",
+    )  # fmt: skip
+    for (name, place), (colour, marker) in zip(places.items(), _styles(len(places)), strict=True):
+        label = f"{name}: {place.mfu:.0%} of the peak, {place.bound}"
+        rate = place.macs / place.seconds / 1e9
+        axes.plot(place.intensity, rate, marker, color=colour, markersize=9, label=label,
+                  markeredgecolor="black", linestyle="none")  # fmt: skip
+    axes.set(xlabel="MACs for each byte moved", ylabel="GMACs/s", title=title)
+    axes.grid(which="major", color="0.9")
+    axes.legend(loc="lower right")
+    return _saved(figure, directory, "plots/roofline")
+
+
+def _styles(count: int) -> list[tuple[str, str]]:
+    return [STYLES[index % len(STYLES)] for index in range(count)]
+
+
+def _figure() -> tuple[Any, Any]:
+    """Make a figure that no window is opened for."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _saved(figure: Any, directory: Path, name: str) -> list[str]:
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    # Text stays text in the SVG, and the file is the same for the same data.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "modelbench"}):
+        for ending in ("png", "svg"):
+            figure.savefig(directory / f"{name}.{ending}", dpi=150, metadata=_undated(ending))
+    return [f"{name}.png", f"{name}.svg"]
+
+
+def _undated(ending: str) -> dict[str, None] | None:
+    return {"Date": None} if ending == "svg" else None

@@ -1,0 +1,56 @@
+"""What stages tell of a call that they have timed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelbench.results import Report
+
+if TYPE_CHECKING:
+    from modelbench.measure.statistics import Statistics
+    from modelbench.measure.timing import Timing
+
+
+def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -> None:
+    """Add what the samples of one phase carry, and what they cannot."""
+    from modelbench.measure.statistics import LEAST_TOLD
+
+    report.metric(f"{phase}/p50_ms", found.median, "ms")
+    if found.interval:
+        report.metric(f"{phase}/ci95_low_ms", found.interval[0], "ms")
+        report.metric(f"{phase}/ci95_high_ms", found.interval[1], "ms")
+    report.metric(f"{phase}/mean_ms", found.mean, "ms")
+    if found.deviation is not None:
+        report.metric(f"{phase}/std_ms", found.deviation, "ms")
+    for percentile, value in found.percentiles.items():
+        report.metric(f"{phase}/p{percentile}_ms", value, "ms")
+    if timing.device_ms:
+        middle = sorted(timing.device_ms)[len(timing.device_ms) // 2]
+        report.metric(f"{phase}/device_p50_ms", middle, "ms")
+        report.series[f"{phase}/device_samples_ms"] = timing.device_ms
+    report.metric(f"{phase}/samples", found.samples, "count")
+    report.metric(f"{phase}/outliers", found.outliers, "count")
+    report.series[f"{phase}/samples_ms"] = timing.samples_ms
+    report.details[phase] = {
+        "stopped": timing.stopped,
+        "settled": timing.settled,
+        "warmup_calls": len(timing.warmup_ms),
+        "effective_samples": found.effective,
+        "interval_allows_for_correlation": found.claimed,
+    }
+    more = "raise test.benchmark.budget_s"
+    if found.samples == 1:
+        report.warnings.append(f"{phase}: {timing.stopped}, and is the only sample; {more}")
+    elif found.interval is None:
+        few = f"{found.samples} samples are too few for an interval"
+        report.warnings.append(f"{phase}: {timing.stopped}; {few}; {more}")
+    elif found.samples < LEAST_TOLD:
+        report.notes.append(
+            f"{phase}: {timing.stopped}; the interval takes its {found.samples} samples as "
+            f"independent, which fewer than {LEAST_TOLD} cannot show"
+        )
+    if not timing.settled and found.samples > 1:
+        report.warnings.append(
+            f"{phase}: times had not settled after {len(timing.warmup_ms)} calls of warm-up; raise "
+            "test.benchmark.warmup_s"
+        )
