@@ -42,6 +42,17 @@ def run_stage(words: Sequence[str], folder: Path) -> dict[str, Any]:
     return found
 
 
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table of any columns, and write it."""
+    drawn = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        drawn.add_row(*map(str, row))
+    terminal().print(drawn)
+    _write(title, {"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
+
+
 def report(
     title: str, rows: Mapping[str, Sequence[float]], goals: Mapping[str, tuple[float, float]]
 ) -> bool:
@@ -58,8 +69,11 @@ def report(
         out.print(
             f"{goal}: {value:.3f}, goal under {limit:g}: {'met' if value < limit else 'MISSED'}"
         )
-    about = {"date": date.today().isoformat(), "environment": host()}
-    content = {**about, "title": title, "samples_s": dict(rows), "goals": dict(goals)}
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
-    write_json(OUTPUTS / f"{title.replace(' ', '_')}.json", content)
+    _write(title, {"samples_s": dict(rows), "goals": dict(goals)})
     return all(value < limit for value, limit in goals.values())
+
+
+def _write(title: str, content: Mapping[str, Any]) -> None:
+    about = {"date": date.today().isoformat(), "environment": host(), "title": title}
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    write_json(OUTPUTS / f"{title.replace(' ', '_')}.json", {**about, **content})

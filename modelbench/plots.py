@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from modelbench.measure.roofline import Place
 
@@ -39,6 +40,10 @@ def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[s
         rate = place.macs / place.seconds / 1e9
         axes.plot(place.intensity, rate, marker, color=colour, markersize=9, label=label,
                   markeredgecolor="black", linestyle="none")  # fmt: skip
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="MACs for each byte moved", ylabel="GMACs/s", title=title)
     axes.grid(which="major", color="0.9")
     axes.legend(loc="lower right")

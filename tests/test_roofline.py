@@ -42,11 +42,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_peaks_are_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a device with its threads; afresh, the better of two is kept."""
+    monkeypatch.setattr(measured, "findings", lambda *_: [])
     found = peaks(CPU, FP32)
     assert found.macs_per_s > 1e8
     assert found.bytes_per_s > 1e8
     monkeypatch.setattr(measured, "measure", lambda *_: Peaks(1.0, 1e15))
     assert peaks(CPU, FP32) == found
+    monkeypatch.setattr(measured, "findings", lambda *_: ["a hog"])
+    busy = peaks(CPU, FP32, afresh=True)
+    assert busy.disturbed == ("a hog",)
+    assert peaks(CPU, FP32) == found  # what was measured meanwhile is not kept
+    monkeypatch.setattr(measured, "findings", lambda *_: [])
     assert peaks(CPU, FP32, afresh=True) == Peaks(found.macs_per_s, 1e15)
     assert list(json.loads(cache.read_text())) == [fingerprint(CPU, FP32)]
     assert "threads" in fingerprint(CPU, FP32)
@@ -101,7 +107,7 @@ def test_phases_are_counted_on_shapes_alone(words: tuple[str, ...]) -> None:
             return found.phase(phase, model, batch)
 
         real = count_macs(model, found.phase(phase, model, batch))
-        cost = count_phase(prepare, model, batch, may_run=False)
+        cost = count_phase(prepare, model, batch, quick=False)
         assert cost is not None
         assert cost.total == real.total > 0
 
@@ -110,12 +116,12 @@ def test_generation_is_counted_on_shapes_alone() -> None:
     """Though the library's own looks at each token."""
     model, batch = gpt2(), prompt(9)
     real = count_macs(model, Generate(model, batch, new_tokens=5))
-    cost = count_phase(lambda m, b: Generate(m, b, new_tokens=5), model, batch, may_run=False)
+    cost = count_phase(lambda m, b: Generate(m, b, new_tokens=5), model, batch, quick=False)
     assert cost is not None
     assert cost.total == real.total
 
 
-def test_a_phase_that_looks_at_numbers_is_run_if_it_may_be() -> None:
+def test_a_phase_that_looks_at_numbers_is_run_if_it_is_quick() -> None:
     """Else nothing is known of it."""
     found = workload("model=cnn")
     model, batch = found.build(), found.batch()
@@ -123,8 +129,8 @@ def test_a_phase_that_looks_at_numbers_is_run_if_it_may_be() -> None:
     def looking(model: Any, batch: Any) -> Callable[[], Any]:
         return lambda: model(batch.args[0] if batch.args else batch.kwargs["images"]).sum().item()
 
-    assert count_phase(looking, model, batch, may_run=False) is None
-    cost = count_phase(looking, model, batch, may_run=True)
+    assert count_phase(looking, model, batch, quick=False) is None
+    cost = count_phase(looking, model, batch, quick=True)
     assert cost is not None
     assert cost.total == count_macs(model, lambda: batch.call(model)).total
 

@@ -75,10 +75,11 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
             f"samples drift by {drift:+.1%} from first to last, so that there is no one median; "
             "raise test.benchmark.warmup_s, or look for heat and leaks"
         )
-    if not groups and drift is None and len(array) > 1 and statistics.effective < LEAST_EFFECTIVE:
+    few = statistics.effective < min(LEAST_EFFECTIVE, len(array) / 2)
+    if few and not groups and drift is None:
         found.append(
-            f"samples hang together: {len(array)} are worth {statistics.effective:.0f}, and the "
-            "interval is likely too narrow; raise test.benchmark.budget_s"
+            f"samples hang together: {len(array)} are worth {statistics.effective:.0f} independent "
+            "ones, too few for an interval that can be trusted; raise test.benchmark.budget_s"
         )
     return found
 

@@ -49,11 +49,14 @@ def count(model: nn.Module, batch: Batch, *, fake: bool) -> dict[str, Counted]:
     return _count(model, batch)
 
 
-def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, may_run: bool) -> Macs | None:
-    """Count one phase on shapes alone, or, where it looks at numbers and it `may_run`, once more.
+def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool) -> Macs | None:
+    """Count one phase: by running a `quick` one once more, else on shapes alone.
 
-    A phase whose call looks at numbers may have a method `on_shapes` that computes the same.
+    A phase that looks at numbers may have a method `on_shapes` that computes the same without. One
+    that is not quick, looks at numbers and has none is not counted.
     """
+    if quick:  # a call on shapes takes some seconds as well, where it has many operations
+        return count_macs(model, prepare(model, batch))
 
     def one(ghost: nn.Module, given: Batch) -> Macs:
         call = prepare(ghost, given)
@@ -63,7 +66,7 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, may_run: bo
         return _on_shapes(model, batch, one)
     except Exception:  # as above
         log.info("the phase cannot run on shapes alone", exc_info=True)
-    return count_macs(model, prepare(model, batch)) if may_run else None
+        return None
 
 
 def _on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,11 +15,12 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from modelbench.environment import cpu_model
+from modelbench.measure.audit import Snapshot, findings
 from modelbench.measure.cold import last_level_bytes
 from modelbench.measure.timing import wait_for
 from modelbench.sinks.files import write_json
 
-TRIES, ENOUGH_S = 5, 0.25
+TRIES, ENOUGH_S = 5, 0.5
 SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
 """Sides of the square matrices, of which the fastest counts."""
 
@@ -30,6 +31,8 @@ class Peaks:
 
     macs_per_s: float
     bytes_per_s: float
+    disturbed: tuple[str, ...] = ()
+    """What else the machine was doing meanwhile; such peaks are too low, and not kept."""
 
     @property
     def ridge(self) -> float:
@@ -50,13 +53,15 @@ def peaks(device: torch.device, dtype: torch.dtype, *, afresh: bool = False) -> 
         kept = Peaks(**known[key]) if key in known else None
         if kept is not None and not afresh:
             return kept
+        before = Snapshot.take()
         found = measure(device, dtype)
+        disturbed = tuple(findings(before, Snapshot.take()))
+        macs, moved = found.macs_per_s, found.bytes_per_s
         if kept is not None:
-            found = Peaks(
-                max(found.macs_per_s, kept.macs_per_s), max(found.bytes_per_s, kept.bytes_per_s)
-            )
-        write_json(file, {**known, key: asdict(found)})
-        return found
+            macs, moved = max(macs, kept.macs_per_s), max(moved, kept.bytes_per_s)
+        if not disturbed:
+            write_json(file, {**known, key: {"macs_per_s": macs, "bytes_per_s": moved}})
+        return Peaks(macs, moved, disturbed)
 
 
 def fingerprint(device: torch.device, dtype: torch.dtype) -> str:

@@ -38,7 +38,7 @@ class Statistics:
     deviation: float | None
     """Standard deviation of the samples (n - 1)."""
     interval: tuple[float, float] | None
-    """95% confidence interval of the median."""
+    """95% confidence interval of the median; None where the samples are worth too few."""
     effective: float
     """How many independent samples the correlated ones are worth."""
     percentiles: dict[int, float]
@@ -96,7 +96,7 @@ def correlation_time(array: Array) -> float:
 def _interval(array: Array, effective: float) -> tuple[float, float] | None:
     """Take the ranks about the median's, as far as its binomial deviation says, and interpolate."""
     count = array.size
-    if count < LEAST:
+    if count < LEAST or effective < min(LEAST_EFFECTIVE, count / 2):
         return None
     ordered = np.sort(array)
     reach = stats.t.ppf(0.975, max(1.0, effective - 1)) * count / np.sqrt(effective) / 2

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from modelbench.measure.cold import flusher
-from modelbench.measure.statistics import LEAST_EFFECTIVE, Statistics
+from modelbench.measure.statistics import Statistics
 
 WINDOW = 5
 """Calls that are compared with as many before them to see whether times have settled."""
@@ -61,7 +61,7 @@ class Rule:
             return None
         found = Statistics.of(samples_ms)
         narrow = found.half_width is not None and found.half_width <= self.precision
-        return NARROW if narrow and found.effective >= LEAST_EFFECTIVE else None
+        return NARROW if narrow else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def collect(sample: Sample, rule: Rule) -> Timing:
     whole: list[float] = []
     on_device: list[float] = []
     spent_s = 0.0
-    look_at = 1  # the interval is looked at ever less often: it costs time, and looking biases it
+    # The interval is looked at ever less often: it costs time, and looking biases it.
+    look_at = max(1, rule.min_samples)
     while True:
         milliseconds, device_ms = sample()
         whole.append(milliseconds)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from modelbench.workload import Workload
 
 CACHES = ("warm", "cold")
-PATIENCE_S = 10.0
-"""Seconds of a call that is made once more to count it, where that cannot be done otherwise."""
+QUICK_S = 5.0
+"""Seconds of a call that is made once more to count it."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class _Session:
 
         report, device = self.report, self._context.device
         prepare = partial(self._workload.phase, phase)
-        cost = count_phase(prepare, self._model, self._batch, may_run=seconds < PATIENCE_S)
+        cost = count_phase(prepare, self._model, self._batch, quick=seconds < QUICK_S)
         if cost is None or not cost.total:
             report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
             return
@@ -144,6 +144,9 @@ class _Session:
             afresh = peaks(device, torch.float32, afresh=True)
             place = Place(cost.total, cost.bytes, seconds, afresh)
         self._places[phase] = place
+        if place.peaks.disturbed:
+            why = "; ".join(place.peaks.disturbed)
+            report.warnings.append(f"{phase}: the machine's peaks are too low, since {why}")
         report.metric(f"{phase}/macs_g", cost.total / 1e9, "GMACs")
         report.metric(f"{phase}/moved_mb", cost.bytes / 1e6, "MB")
         report.metric(f"{phase}/mfu", place.mfu, "share")
