@@ -39,6 +39,9 @@ class Done:
 
 Command = Callable[..., Done]
 
+QUICK = {"budget_s": "1", "warmup_s": "0.1", "batch_sizes": "[]", "prompt_lengths": "[]"}
+"""Settings of the benchmark where a test says nothing else: nobody waits for narrow intervals."""
+
 
 @pytest.fixture
 def command(
@@ -54,7 +57,11 @@ def command(
         Sweep.current = None
         given = [f"tracker={tracker}"] if tracker else []
         own = [] if "--config-dir" in overrides else ["--config-dir", str(CONFIGS)]
-        status = run([*own, *given, *overrides])
+        quick = [f"test.benchmark.{key}={value}" for key, value in QUICK.items()]
+        if any(o.startswith("+experiment=") for o in overrides):
+            quick = []  # it has its own
+        quick = [each for each in quick if not any(each.split("=")[0] in o for o in overrides)]
+        status = run([*own, *given, *quick, *overrides])
         out, err = capfd.readouterr()
         files = sorted((tmp_path / "outputs").rglob("results.json"))
         return Done(status, out, err, tmp_path, files)

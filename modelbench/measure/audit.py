@@ -141,18 +141,15 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
 
 
 def _busiest(before: Snapshot, after: Snapshot, seconds: float) -> str:
-    """Name the other process that took the most time."""
+    """Name the other processes that took the most time."""
     taken = {
         pid: (time - before.processes.get(pid, ("", 0.0))[1]) / seconds
         for pid, (_, time) in after.processes.items()
         if pid != os.getpid()
     }
-    if not taken:
-        return ""
-    pid = max(taken, key=lambda each: taken[each])
-    if taken[pid] < FEW / 2:
-        return ""
-    return f"{after.processes[pid][0]} (process {pid}, {taken[pid]:.2f})"
+    busiest = sorted((pid for pid in taken if taken[pid] > FEW / 2), key=lambda pid: -taken[pid])
+    named = (f"{after.processes[pid][0]} (process {pid}, {taken[pid]:.2f})" for pid in busiest[:3])
+    return ", ".join(named)
 
 
 def _processes() -> Iterator[tuple[int, tuple[str, float]]]:
