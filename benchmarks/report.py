@@ -15,8 +15,8 @@ from typing import Any
 from rich.table import Table
 
 from modelbench.environment import host
+from modelbench.json_file import write_json
 from modelbench.sinks.console import terminal
-from modelbench.sinks.files import write_json
 
 OUTPUTS = Path(__file__).resolve().parent.parent / "outputs" / "benchmarks"
 

@@ -77,11 +77,18 @@ def _intervals() -> None:
         ("drift of 10%", 300, *_covered([drifting(rng, 300, 0.1) for _ in range(TRIALS)], MEDIAN))
     )
     rows.append(("two states", 300, *_covered([switching(rng, 300) for _ in range(TRIALS)], 105.0)))
-    columns = ("samples", "number", "claimed", "covered of these", "audit speaks")
+    columns = (
+        "samples",
+        "number",
+        "claimed",
+        "covered of these",
+        "claimed, missed",
+        "audit speaks",
+    )
     table("95% intervals on simulated samples", columns, rows)
 
 
-def _covered(trials: list[Array], truth: float) -> tuple[str, str, str]:
+def _covered(trials: list[Array], truth: float) -> tuple[str, ...]:
     """Give the shares of trials; drifting and switching ones count as claimed if unremarked."""
     found = [
         (Statistics.of(list(t)), bool(of_samples(list(t), Statistics.of(list(t))))) for t in trials
@@ -89,8 +96,9 @@ def _covered(trials: list[Array], truth: float) -> tuple[str, str, str]:
     claimed = [s.interval for s, told in found if s.claimed and not told and s.interval]
     good = sum(low <= truth <= high for low, high in claimed)
     share = f"{good / len(claimed):.1%}" if claimed else "-"
+    missed = (len(claimed) - good) / len(found)
     spoken = sum(told for _, told in found) / len(found)
-    return f"{len(claimed) / len(found):.1%}", share, f"{spoken:.1%}"
+    return f"{len(claimed) / len(found):.1%}", share, f"{missed:.1%}", f"{spoken:.1%}"
 
 
 if __name__ == "__main__":

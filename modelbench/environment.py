@@ -65,6 +65,8 @@ def state(device: torch.device) -> dict[str, Any]:
     """Tell the settings on which the time of a call depends."""
     import torch
 
+    from modelbench.measure.gpu import watched
+
     # Torch tells no getter for this: a number too small to be normal is set to zero, or not.
     small = torch.full((16,), 1e-30).mul(1e-10)
     found: dict[str, Any] = {
@@ -78,6 +80,7 @@ def state(device: torch.device) -> dict[str, Any]:
             "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
             "tf32_cudnn": torch.backends.cudnn.allow_tf32,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "gpu_clocks": "watched" if watched() else "not watched: install torch-modelbench[nvml]",
         }
     return found
 

@@ -14,7 +14,8 @@ from hydra.utils import get_object
 from torch import nn
 
 import modelbench.serve  # noqa: F401  (brings all that stages measure with)
-from modelbench.measure.flops import count_macs
+from modelbench.batch import Batch
+from modelbench.measure.counting import count
 from modelbench.worker import PRELOAD
 
 
@@ -34,7 +35,11 @@ for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
         continue
 logging.disable(logging.NOTSET)
 
-# The first count makes torch import what takes it a second. On the meta device nothing is
-# computed, so that no thread exists in the server when it forks.
-layer = nn.Linear(1, 1, device="meta")
-count_macs(layer, lambda: layer(torch.empty(1, 1, device="meta")))
+# The first count takes a process half a second longer: torch imports, and learns how to take each
+# operation apart. Here it does so for the usual layers, on tensors so small that it computes them
+# in this very thread: no other of its own may exist in the server when it forks.
+layers = [
+    nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2),
+    nn.ConvTranspose2d(2, 1, 2, 2), nn.Flatten(), nn.Linear(16, 4), nn.LayerNorm(4),
+]  # fmt: skip
+count(nn.Sequential(*layers).eval(), Batch((torch.zeros(1, 1, 4, 4),), {}), here=False)

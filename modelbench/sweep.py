@@ -13,10 +13,10 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from modelbench.json_file import write_json
 from modelbench.results import JobStatus
 from modelbench.signals import held_back
 from modelbench.sinks.console import shortened, terminal
-from modelbench.sinks.files import write_json
 from modelbench.sinks.tables import sweep_table
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import sleep
 
 import pytest
+import torch
 
 from modelbench.measure.audit import Snapshot, cpu_quota, findings, of_threads
 
@@ -42,12 +43,12 @@ def test_what_disturbs_is_told(after: Snapshot, said: str) -> None:
 
 def test_a_hog_started_in_mid_run_is_named() -> None:
     """By its process, which was not there before."""
-    before = Snapshot.take()
+    before = Snapshot.take(torch.device("cpu"))
     loop = "import time\nend = time.monotonic() + 20\nwhile time.monotonic() < end: pass"
     hog = subprocess.Popen([sys.executable, "-c", loop])
     try:
         sleep(1.5)
-        found = findings(before, Snapshot.take())
+        found = findings(before, Snapshot.take(torch.device("cpu")))
     finally:
         hog.kill()
         hog.wait()

@@ -15,8 +15,11 @@ def test_the_metrics_of_a_phase(command: Command) -> None:
     assert len(samples) == found["benchmark/forward/samples"] >= 30
     p50 = found["benchmark/forward/p50_ms"]
     assert sorted(samples)[len(samples) // 2] >= p50 >= min(samples)
-    low, high = (found[f"benchmark/forward/ci95_{end}_ms"] for end in ("low", "high"))
-    assert low <= p50 <= high
+    if "benchmark/forward/ci95_low_ms" in found:
+        low, high = (found[f"benchmark/forward/ci95_{end}_ms"] for end in ("low", "high"))
+        assert low <= p50 <= high
+    else:  # on a busy machine calls of microseconds hang together
+        assert any("too few for an interval" in warning for warning in stage["warnings"])
     assert found["benchmark/forward/items_per_s"] * p50 / 1e3 == pytest.approx(3)
     assert found["benchmark/load_s"] > 0
     assert found["benchmark/first_call_ms"] > 0
@@ -47,3 +50,22 @@ def test_phases_are_timed_apart(command: Command) -> None:
     assert "benchmark/forward/p50_ms" not in metrics
     assert ["mean", "again"] in [line.split() for line in done.out.splitlines()]
     assert "never left out: not here" in done.out
+
+
+def test_some_phases_and_so_many_samples(command: Command) -> None:
+    """As asked for, and without the roofline; a phase that is not there is named."""
+    nodes = ", ".join(f"{name}: {{_target_: toys.mean_of}}" for name in ("first", "second"))
+    words = ["model=toy", "test=benchmark", f"+model.phases={{{nodes}}}"]
+    several = [f"test.benchmark.{key}=7" for key in ("min_samples", "max_samples")]
+    chosen = "test.benchmark.phases=[second]"
+    done = command(*words, *several, chosen, "test.benchmark.roofline=false")
+    metrics = done.results["stages"]["benchmark"]["metrics"]
+    assert metrics["benchmark/second/samples"]["value"] == 7
+    assert not any("first/" in name or name.endswith(("mfu", "macs_g")) for name in metrics)
+    assert done.results["stages"]["benchmark"]["artifacts"] == []
+    done = command(*words, "test.benchmark.phases=[third]")
+    assert done.status == 1
+    assert "test.benchmark.phases=['third']: toy has first, second" in done.out
+    done = command("model=toy", "test=structure", *several[1:], "test.benchmark.min_samples=9")
+    assert done.status == 1
+    assert "max_samples=7: expected null, or min_samples (9) or more" in done.out + done.err

@@ -42,7 +42,7 @@ class Choosing(Watched):
 def test_nothing_is_computed() -> None:
     """The model itself is not even called: a copy without memory is."""
     model = Watched()
-    found = count(model, Batch((torch.ones(2, 3),), {}), fake=False)
+    found = count(model, Batch((torch.ones(2, 3),), {}), here=False)
     assert found[""].macs.total == 24
     assert model.seen == []
 
@@ -50,7 +50,7 @@ def test_nothing_is_computed() -> None:
 def test_a_model_that_looks_at_numbers_is_run() -> None:
     """And counted as it ran."""
     model = Choosing()
-    found = count(model, Batch((torch.ones(2, 3),), {}), fake=False)
+    found = count(model, Batch((torch.ones(2, 3),), {}), here=False)
     assert found[""].macs.total == 24
     assert all(model.seen)
 
@@ -58,13 +58,13 @@ def test_a_model_that_looks_at_numbers_is_run() -> None:
 def test_the_same_as_while_computing() -> None:
     """MACs by module and shapes, of a model with attention and one with parts."""
     model, batch = clip(), pairs()
-    found = count(model, batch, fake=False)[""]
+    found = count(model, batch, here=False)[""]
     real = count_macs(model, lambda: batch.call(model))
     assert found.macs.by_module == real.by_module
     assert (found.macs.total, found.macs.uncounted) == (real.total, real.uncounted)
     tiny = workload("model=stable_diffusion", "model.variant=tiny")
     net, given = tiny.build(), tiny.batch()
-    parts = count(net, given, fake=False)
+    parts = count(net, given, here=False)
     assert list(parts) == ["", "text_encoder", "unet", "vae"]
     assert parts[""].macs.by_module == count_macs(net, lambda: given.call(net)).by_module
 

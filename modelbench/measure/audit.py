@@ -11,8 +11,11 @@ from time import monotonic
 
 import numpy as np
 import psutil
+import torch
 
-from modelbench.measure.statistics import LEAST_EFFECTIVE, Statistics, trend, two_groups
+from modelbench.measure.gpu import Gpu, look
+from modelbench.measure.gpu import findings as findings_of_gpu
+from modelbench.measure.statistics import Statistics, too_correlated, trend, two_groups
 
 BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 FEW = 0.1
@@ -35,10 +38,12 @@ class Snapshot:
     megahertz: float | None
     throttled: int
     """Periods in which a quota stopped this process's group."""
+    gpu: Gpu | None = None
 
     @classmethod
-    def take(cls) -> Snapshot:
+    def take(cls, device: torch.device) -> Snapshot:
         """Look once; takes some milliseconds, and no time while calls are timed."""
+        graphics = look(device)  # first, while the clock is still what the work made it
         cpu, own, swap = psutil.cpu_times(), psutil.Process().cpu_times(), psutil.swap_memory()
         frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
         return cls(
@@ -50,6 +55,7 @@ class Snapshot:
             swap.sin + swap.sout,
             frequency.current if frequency else None,
             _throttled(),
+            graphics,
         )
 
 
@@ -75,7 +81,7 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
             f"samples drift by {drift:+.1%} from first to last, so that there is no one median; "
             "raise test.benchmark.warmup_s, or look for heat and leaks"
         )
-    few = statistics.effective < min(LEAST_EFFECTIVE, len(array) / 2)
+    few = too_correlated(len(array), statistics.effective)
     if few and not groups and drift is None:
         found.append(
             f"samples hang together: {len(array)} are worth {statistics.effective:.0f} independent "
@@ -138,6 +144,8 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
                 f"the CPU's clock changed by {change:+.0%}; fix it (governor 'performance', no "
                 "turbo), or plug in the charger"
             )
+    if before.gpu and after.gpu:
+        yield from findings_of_gpu(before.gpu, after.gpu)
 
 
 def _busiest(before: Snapshot, after: Snapshot, seconds: float) -> str:

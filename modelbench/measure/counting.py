@@ -32,15 +32,16 @@ class Counted:
     """torchinfo's figures, or why it has none."""
 
 
-def count(model: nn.Module, batch: Batch, *, fake: bool) -> dict[str, Counted]:
+def count(model: nn.Module, batch: Batch, *, here: bool) -> dict[str, Counted]:
     """Count the whole model, under '', and each of its parts.
 
     A model has parts if it has a method `parts(batch)` that gives, for paths of its submodules,
-    the `Batch` that each is called with. Unless it is `fake` already, the model is copied without
-    memory and run on shapes alone, which is exact and quick; one that looks at numbers is run for
-    real.
+    the `Batch` that each is called with. With `here`, what was given is run some times: a model
+    without memory, or one so quick that computing takes less than keeping account of shapes.
+    Otherwise it is copied without memory and run on shapes alone, which is as exact; one that
+    looks at numbers is run for real.
     """
-    if fake:
+    if here:
         return _count(model, batch)
     try:
         return _on_shapes(model, batch, _count)

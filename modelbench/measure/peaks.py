@@ -15,10 +15,10 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from modelbench.environment import cpu_model
+from modelbench.json_file import write_json
 from modelbench.measure.audit import Snapshot, findings
 from modelbench.measure.cold import last_level_bytes
 from modelbench.measure.timing import wait_for
-from modelbench.sinks.files import write_json
 
 TRIES, ENOUGH_S = 5, 0.5
 SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
@@ -53,9 +53,9 @@ def peaks(device: torch.device, dtype: torch.dtype, *, afresh: bool = False) -> 
         kept = Peaks(**known[key]) if key in known else None
         if kept is not None and not afresh:
             return kept
-        before = Snapshot.take()
+        before = Snapshot.take(device)
         found = measure(device, dtype)
-        disturbed = tuple(findings(before, Snapshot.take()))
+        disturbed = tuple(findings(before, Snapshot.take(device)))
         macs, moved = found.macs_per_s, found.bytes_per_s
         if kept is not None:
             macs, moved = max(macs, kept.macs_per_s), max(moved, kept.bytes_per_s)

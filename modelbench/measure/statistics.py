@@ -19,8 +19,9 @@ LEAST = 6
 LEAST_TOLD = 100
 """Samples without which one cannot tell correlated from independent ones."""
 
-LEAST_EFFECTIVE = 10
-"""Independent samples that correlated ones must be worth for an interval to be believed."""
+LEAST_EFFECTIVE = 20
+"""Independent samples that correlated ones must be worth for an interval to be believed; of few
+samples, a fifth of them."""
 
 LEAST_SEEN = 20
 """Samples without which neither drift nor groups are looked for."""
@@ -70,7 +71,7 @@ class Statistics:
     @property
     def claimed(self) -> bool:
         """Whether the interval covers the median 95 times in 100 also if samples are correlated."""
-        return self.samples >= LEAST_TOLD and self.effective >= LEAST_EFFECTIVE
+        return self.samples >= LEAST_TOLD and not too_correlated(self.samples, self.effective)
 
     @property
     def half_width(self) -> float | None:
@@ -93,10 +94,15 @@ def correlation_time(array: Array) -> float:
     return max(1.0, _geyer((array <= np.median(array)).astype(float)), _first_order(array))
 
 
+def too_correlated(count: int, effective: float) -> bool:
+    """Tell whether samples are worth so few independent ones that no interval is to be trusted."""
+    return effective < min(LEAST_EFFECTIVE, count / 5)
+
+
 def _interval(array: Array, effective: float) -> tuple[float, float] | None:
     """Take the ranks about the median's, as far as its binomial deviation says, and interpolate."""
     count = array.size
-    if count < LEAST or effective < min(LEAST_EFFECTIVE, count / 2):
+    if count < LEAST or too_correlated(count, effective):
         return None
     ordered = np.sort(array)
     reach = stats.t.ppf(0.975, max(1.0, effective - 1)) * count / np.sqrt(effective) / 2

@@ -18,7 +18,12 @@ from modelbench.measure.statistics import Statistics
 WINDOW = 5
 """Calls that are compared with as many before them to see whether times have settled."""
 
-NARROW, SPENT, ALONE = "interval narrow enough", "budget spent", "one call took the whole budget"
+NARROW, SPENT, ENOUGH, ALONE = (
+    "interval narrow enough",
+    "budget spent",
+    "as many samples as asked for",
+    "one call took the whole budget",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Rule:
     warmup_s: float = 0.5
     precision: float = 0.01
     """Half width of the median's 95% interval, relative to the median, that is narrow enough."""
+    max_samples: int | None = None
+    """Samples after which there are no more, however wide the interval is."""
 
     def settled(self, warmup_ms: Sequence[float], seconds: float) -> bool:
         """Tell whether the last calls were like those before them, after the least warm-up.
@@ -57,6 +64,8 @@ class Rule:
         """Say why sampling may end, or None."""
         if seconds >= self.budget_s:
             return SPENT
+        if self.max_samples is not None and len(samples_ms) >= self.max_samples:
+            return ENOUGH
         if len(samples_ms) < self.min_samples or seconds < self.min_s:
             return None
         found = Statistics.of(samples_ms)
@@ -108,7 +117,7 @@ def collect(sample: Sample, rule: Rule) -> Timing:
     on_device: list[float] = []
     spent_s = 0.0
     # The interval is looked at ever less often: it costs time, and looking biases it.
-    look_at = max(1, rule.min_samples)
+    look_at = min(max(1, rule.min_samples), rule.max_samples or rule.min_samples)
     while True:
         milliseconds, device_ms = sample()
         whole.append(milliseconds)
@@ -120,6 +129,7 @@ def collect(sample: Sample, rule: Rule) -> Timing:
             if stopped:
                 return Timing(whole, warmup, settled, stopped, on_device)
             look_at = max(len(whole) + 1, int(len(whole) * 1.25))
+            look_at = min(look_at, rule.max_samples or look_at)
 
 
 def leave_warm() -> None:

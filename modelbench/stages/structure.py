@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from modelbench.results import Report
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from modelbench.workload import Workload
 
 MIB = 2**20
+QUICK_S = 0.5
+"""Seconds of a first call that is made some more times to count it."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class Structure(Stage):
         batch = workload.batch()
         context.say("running it forward")
         fake = workload.fake is not None
+        start = perf_counter()
         _forward(report, model, batch, fake=fake)
+        here = fake or perf_counter() - start < QUICK_S
         report.notes += workload.notes()
         if fake:
             report.notes.append("built without memory: no numbers, and no file to measure")
         context.say("counting MACs, asking torchinfo")
-        for path, counted in count(model, batch, fake=fake).items():
+        for path, counted in count(model, batch, here=here).items():
             _sizes(report, path, model.get_submodule(path), fake=fake)
             _counted(report, path, counted, context.directory)
         return report
