@@ -21,6 +21,12 @@ TEXT = (
     "and what it needs in memory is written down, so that whoever trains it next, or ships it "
     "to a phone, knows beforehand what will happen. "
 )
+OTHER_TEXT = (
+    "The harbour was quiet that morning; three boats lay at the quay and 42 gulls waited for them. "
+    '"Where did you find it?" she asked, but nobody could say, least of all the old captain, who '
+    "had sailed these waters since 1968 and trusted neither charts nor weather reports. "
+)
+PHOTOGRAPH, OTHER_PHOTOGRAPH = "china.jpg", "flower.jpg"
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,9 @@ class Draw:
     seed: int = 0
     text: str | None = None
     image: Path | None = None
+    calibration: int | None = None
+    """The number of a batch that quantization is calibrated on; made of another photograph and
+    another text than all other batches."""
 
 
 class Source(Protocol):
@@ -64,10 +73,16 @@ class Image:
 
     def __call__(self, draw: Draw) -> Tensor:
         """Crop squares out of the picture and resize them."""
-        photo = _photo(draw.image).convert("L" if self.channels == 1 else "RGB")
+        calibrating = draw.calibration is not None
+        picture = OTHER_PHOTOGRAPH if calibrating else draw.image or PHOTOGRAPH
+        photo = _photo(picture).convert("L" if self.channels == 1 else "RGB")
         size = draw.sizes["image_size"]
-        rng = random.Random(draw.seed)
-        crops = [_crop(photo, size, rng if i else None) for i in range(draw.sizes["batch_size"])]
+        rng = random.Random(draw.seed + (draw.calibration or 0))
+        random_from = 0 if calibrating else 1
+        crops = [
+            _crop(photo, size, rng if i >= random_from else None)
+            for i in range(draw.sizes["batch_size"])
+        ]
         if self.processor is not None:
             return _processed(crops, self.processor)
         pixels = torch.from_numpy(np.stack(crops)).float().div_(255)
@@ -105,13 +120,20 @@ class Tokens:
         """Turn the text into tokens."""
         batch, length = draw.sizes["batch_size"], draw.sizes["sequence_length"]
         if self.tokenizer is not None:
-            return _tokenized(draw.text or TEXT, batch, length, self.tokenizer, pad=self.pad)
-        text = torch.tensor(list((draw.text or TEXT).encode()), dtype=torch.int64)
+            return _tokenized(self._text(draw), batch, length, self.tokenizer, pad=self.pad)
+        text = torch.tensor(list(self._text(draw).encode()), dtype=torch.int64)
         rows, columns = torch.arange(batch)[:, None], torch.arange(length)[None, :]
         tokens = text[(rows + columns) % len(text)] % self.vocab_size
         if self.end is not None:
             tokens[:, -1] = self.end
         return tokens
+
+    def _text(self, draw: Draw) -> str:
+        if draw.calibration is None:
+            return draw.text or TEXT
+        words = OTHER_TEXT.split()
+        first = 7 * draw.calibration % len(words)
+        return " ".join(words[first:] + words[:first]) + " "
 
     def note(self, draw: Draw) -> str:
         """Say whether a tokenizer was at work."""
@@ -134,7 +156,7 @@ class Labels:
 
     def __call__(self, draw: Draw) -> Tensor:
         """Draw the labels."""
-        generator = torch.Generator().manual_seed(draw.seed)
+        generator = _generator(draw)
         shape = (draw.sizes["batch_size"],)
         return torch.randint(self.num_classes, shape, generator=generator)
 
@@ -165,7 +187,7 @@ class Noise:
     def __call__(self, draw: Draw) -> Tensor:
         """Draw the noise."""
         shape = [self._length(entry, draw.sizes) for entry in self.shape]
-        return torch.randn(shape, generator=torch.Generator().manual_seed(draw.seed))
+        return torch.randn(shape, generator=_generator(draw))
 
     def _length(self, entry: int | str, sizes: Mapping[str, int]) -> int:
         if isinstance(entry, int):
@@ -174,12 +196,17 @@ class Noise:
         return sizes[axis] // int(divisor or 1)
 
 
-@lru_cache(maxsize=1)
-def _photo(path: Path | None) -> Pillow.Image:
-    """Open the user's picture, or the photograph of a temple that scikit-learn ships."""
-    if path is None:
+def _generator(draw: Draw) -> torch.Generator:
+    number = 0 if draw.calibration is None else draw.calibration + 1
+    return torch.Generator().manual_seed(draw.seed + number)
+
+
+@lru_cache(maxsize=2)
+def _photo(path: Path | str) -> Pillow.Image:
+    """Open the user's picture, or one of the photographs that scikit-learn ships."""
+    if isinstance(path, str):
         # Not sklearn.datasets.load_sample_image: importing that takes seconds.
-        shipped = distribution("scikit-learn").locate_file("sklearn/datasets/images/china.jpg")
+        shipped = distribution("scikit-learn").locate_file(f"sklearn/datasets/images/{path}")
         path = Path(str(shipped))
     with Pillow.open(path) as picture:
         photo: Pillow.Image = picture.convert("RGB")

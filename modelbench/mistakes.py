@@ -13,7 +13,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from modelbench import checkpoint, limits, locate
+from modelbench import checkpoint, limits, locate, schemes
 from modelbench import config as schema
 from modelbench.describe import described
 from modelbench.sections import (
@@ -69,6 +69,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
         "precision": section("precision.", schema.Precision, raw["precision"], found),
         "tracker": targeted("tracker.", raw["tracker"], found),
     }
+    schemes.resolve(plain, folders, found)
     if not schema.stages(plain):
         found.append("test: no stage is chosen")
     found += limits.mistakes(plain)
@@ -76,6 +77,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     found += checkpoint.mistakes(plain["model"])
     found += _inputs(plain["model"]["inputs"])
     found += _targets("model", plain["model"])
+    found += _targets("precision", plain["precision"])
     found += _picture(plain["image"])
     return Checked(plain, found)
 

@@ -24,6 +24,7 @@ import modelbench.measure.statistics
 import modelbench.measure.timing  # noqa: F401
 from modelbench import config as schema
 from modelbench import environment, reasons
+from modelbench.precision.scheme import Scheme
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
 from modelbench.worker import SCRATCH, Hello, Order
@@ -42,6 +43,8 @@ def serve(connection: Connection, order: Order) -> None:
         found = _mistakes(order)
         if not found:
             device = _device(order.config)
+            found = _precision_mistakes(order.config, device)
+        if not found:
             workload = Workload.of(order.config, order.axes, device)
             hello = Hello(device.type, environment.accelerator(device))
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
@@ -52,7 +55,8 @@ def serve(connection: Connection, order: Order) -> None:
         connection.send(Hello(mistakes=tuple(found)))
         return
     scratch = order.directory / SCRATCH
-    context = Context(device, order.config["precision"], order.directory, scratch, connection.send)
+    schemes = order.config.get("schemes", {})
+    context = Context(device, schemes, order.directory, scratch, connection.send)
     connection.send(hello)
     settings = schema.stages(order.config)
     while True:
@@ -133,8 +137,22 @@ def _mistakes(order: Order) -> list[str]:
     model = dict(order.config["model"])
     called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
     found = misfits("model", model) + misfits("model", called_later, partial=True)
+    found += misfits("precision.scheme", order.config["precision"]["scheme"])
     found += _device_mistakes(order.config)
     return found or _source_mistakes(order)
+
+
+def _precision_mistakes(config: Mapping[str, Any], device: torch.device) -> list[str]:
+    """Say why the device cannot run the precision asked for."""
+    precision = config["precision"]
+    if precision["scheme"] is None:
+        return []
+    try:
+        scheme: Scheme = instantiate(precision["scheme"], _convert_="all")
+        scheme.refuse(device)
+    except Skip as skip:
+        return [f"precision={precision['name']}: {skip}"]
+    return []
 
 
 def _source_mistakes(order: Order) -> list[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from modelbench.batch import Batch
 from modelbench.inputs import Draw, Source
 from modelbench.losses import mean_square
+from modelbench.precision.cast import Cast
+from modelbench.precision.compiling import compile_in_place
+from modelbench.precision.scheme import Scheme
+from modelbench.precision.shipped import Shipped
 from modelbench.pretrained import build_pretrained
 
 Phase = Callable[[], Any]
@@ -42,6 +46,8 @@ class Workload:
     """The YAML's loss."""
     pretrained: Callable[[], Any] | None = None
     """Builds the model with its weights, unless these are random."""
+    scheme: Mapping[str, Any] | None = None
+    """The precision's `scheme`; None for single precision."""
     fake: FakeTensorMode | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -67,6 +73,7 @@ class Workload:
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
             pretrained=_pretrained(model),
+            scheme=config["precision"]["scheme"],
             fake=FakeTensorMode() if model["weights"] == "fake" else None,
             limits=model["limits"],
             seed=config["seed"],
@@ -105,17 +112,37 @@ class Workload:
             model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
         return model.eval() if self.fake else model.eval().to(self.device)
 
+    def ship(self) -> Shipped:
+        """Build the model and bring it into its precision, compiled where its scheme compiles.
+
+        Raises Skip where the scheme cannot do that.
+        """
+        if self.scheme is None:
+            return Cast().ship(self, phases=True)
+        scheme: Scheme = instantiate(self.scheme, _convert_="all")
+        shipped = scheme.ship(self, phases=True)
+        if shipped.compiles:
+            compile_in_place(shipped.model)
+        return shipped
+
     def computing(self) -> AbstractContextManager[object]:
         """Give what the model is to be called in: nothing, or the mode without memory."""
         return self.fake or nullcontext()
 
     def batch(self, **sizes: int) -> Batch:
         """Make real input on the device, at the workload's sizes or at others."""
-        draw = self._draw(sizes)
+        return self._made(self._draw(sizes))
+
+    def _made(self, draw: Draw) -> Batch:
         tensors = {name: self._placed(source(draw)) for name, source in self.sources.items()}
         positional = self._positional()
         args = [tensors.pop(str(i)) for i in range(positional)]
         return Batch(tuple(args), tensors)
+
+    def calibration(self, batches: int) -> Iterator[Batch]:
+        """Make batches that quantization may look at: never what its outcome is judged by."""
+        for number in range(batches):
+            yield self._made(replace(self._draw({}), calibration=number))
 
     def notes(self) -> list[str]:
         """Say what a person should know of the input."""

@@ -39,8 +39,15 @@ class Done:
 
 Command = Callable[..., Done]
 
-QUICK = {"budget_s": "1", "warmup_s": "0.1", "batch_sizes": "[]", "prompt_lengths": "[]"}
-"""Settings of the benchmark where a test says nothing else: nobody waits for narrow intervals."""
+QUICK = {
+    "test.benchmark.budget_s": "1",
+    "test.benchmark.warmup_s": "0.1",
+    "test.benchmark.batch_sizes": "[]",
+    "test.benchmark.prompt_lengths": "[]",
+    "test.quantization.schemes": "[fp32]",
+    "test.quantization.budget_s": "0.1",
+}
+"""Settings where a test says nothing else: it waits for no narrow interval, and no compiler."""
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def command(
         Sweep.current = None
         given = [f"tracker={tracker}"] if tracker else []
         own = [] if "--config-dir" in overrides else ["--config-dir", str(CONFIGS)]
-        quick = [f"test.benchmark.{key}={value}" for key, value in QUICK.items()]
+        quick = [f"{key}={value}" for key, value in QUICK.items()]
         if any(o.startswith("+experiment=") for o in overrides):
             quick = []  # it has its own
         quick = [each for each in quick if not any(each.split("=")[0] in o for o in overrides)]

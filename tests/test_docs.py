@@ -33,7 +33,7 @@ RUNS = {line: file for file in DOCS for line in commands(file)}
 
 def test_the_walk_sees_the_pages() -> None:
     """And commands in them."""
-    assert len(DOCS) == 6
+    assert len(DOCS) == 7
     assert len(RUNS) >= 6
 
 
@@ -77,11 +77,16 @@ def test_every_option_and_key_is_documented() -> None:
 def test_every_metric_is_documented(command: Command) -> None:
     """Each that a run writes, with its phase generalised."""
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    done = command("model=cnn", "test.benchmark.min_s=0.5")
+    done = command("model=cnn", "test.benchmark.min_s=0.5", "test.quantization.schemes=[bf16]")
+
+    def generalised(part: re.Match[str]) -> str:
+        return {"forward": "/PHASE/", "bf16": "/SCHEME/"}[part[1]]
+
     for name, stage in done.results["stages"].items():
         assert stage["status"] == "passed"
         for metric in stage["metrics"]:
-            assert f"`{metric.replace('/forward/', '/PHASE/')}`" in page, metric
+            general = re.sub("/(forward|bf16)/", generalised, metric)
+            assert f"`{general}`" in page, metric
         for artifact in stage["artifacts"]:
             assert f"| `{artifact}` | from `{name}`" in page
 

@@ -24,8 +24,8 @@ QUICK_S = 5.0
 class Benchmark(Stage):
     """Times every phase of the model, in inference mode."""
 
-    timeout_s: float = 900.0
-    budget_s: float = 20.0
+    timeout_s: float = 1800.0
+    budget_s: float = 8.0
     """Seconds of samples per phase, at most."""
     precision: float = 0.01
     """Half width of the median's interval that is narrow enough, relative to the median."""
@@ -43,7 +43,7 @@ class Benchmark(Stage):
     """Batch sizes of the throughput; empty for none."""
     prompt_lengths: list[int] = field(default_factory=list)
     """Lengths of the throughput of models of text alone; empty for none."""
-    throughput_s: float = 2.0
+    throughput_s: float = 1.0
     """Seconds of samples at each of these."""
     phases: list[str] = field(default_factory=list)
     """The phases to time; empty for all of the model's."""
@@ -105,9 +105,11 @@ class _Session:
         self._places: dict[str, Place] = {}
         context.say("loading the model")
         start = perf_counter()
-        self._model = workload.build()
+        self._shipped = workload.ship()
+        self._model = self._shipped.model
         self.report.metric("load_s", perf_counter() - start, "s")
-        self._batch = workload.batch()
+        self.report.notes += [f"the precision {note}" for note in self._shipped.notes]
+        self._batch = self._shipped.batch(workload.batch())
 
     def measure(self, phase: str) -> None:
         """Time one phase under watch, and tell what bounds it."""
@@ -140,7 +142,7 @@ class _Session:
         audit = [*disturbed, *of_samples(timing.samples_ms, found)]
         report.details[phase]["audit"] = audit
         report.warnings += [f"{phase}: {finding}" for finding in audit]
-        if self._settings.roofline:
+        if self._settings.roofline and not self._shipped.quantized:
             self._context.say(f"counting what {phase} computes and moves")
             self._place(phase, found.median / 1e3)
 
@@ -153,14 +155,15 @@ class _Session:
         from modelbench.measure.roofline import Place
 
         report, device = self.report, self._context.device
-        prepare = partial(self._workload.phase, phase)
-        cost = count_phase(prepare, self._model, self._batch, quick=seconds < QUICK_S)
+        prepare, dtype = partial(self._workload.phase, phase), self._shipped.dtype
+        with torch.compiler.set_stance("force_eager"):  # what was compiled hides its operations
+            cost = count_phase(prepare, self._model, self._batch, quick=seconds < QUICK_S)
         if cost is None or not cost.total:
             report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
             return
-        place = Place(cost.total, cost.bytes, seconds, peaks(device, torch.float32))
+        place = Place(cost.total, cost.bytes, seconds, peaks(device, dtype))
         if place.mfu > 1:  # the peak was measured at a bad moment, or we have counted wrongly
-            afresh = peaks(device, torch.float32, afresh=True)
+            afresh = peaks(device, dtype, afresh=True)
             place = Place(cost.total, cost.bytes, seconds, afresh)
         self._places[phase] = place
         if place.peaks.disturbed:
@@ -197,11 +200,23 @@ class _Session:
         sizes = [size for size in wanted if workload.takes(axis, size)]
         if not sizes:
             return
+        usual = report.metrics.get(f"{phase}/p50_ms")
+        if usual is not None and usual.value > self._settings.throughput_s * 1e3:
+            report.notes.append(
+                f"{phase}: a call takes {usual.value / 1e3:.1f} s, too long to try sizes of {axis} "
+                "within test.benchmark.throughput_s"
+            )
+            return
+        if self._shipped.fixed_sizes:
+            report.notes.append(f"{phase}: in this precision made for one size, not over {axis}")
+            return
         self._context.say(f"throughput of {phase} over {axis}")
         repeated = 1 if axis == "batch_size" else workload.axes.get("batch_size", 1)
         try:
             found = grow(
-                lambda size: workload.phase(phase, self._model, workload.batch(**{axis: size})),
+                lambda size: workload.phase(
+                    phase, self._model, self._shipped.batch(workload.batch(**{axis: size}))
+                ),
                 sizes,
                 repeated,
                 brief(self._rule, self._settings.throughput_s),

@@ -28,7 +28,8 @@ class Context:
     """Where a stage runs."""
 
     device: torch.device
-    precision: Mapping[str, Any]
+    schemes: Mapping[str, Any]
+    """Precision schemes to compare, by name; None is single precision as built."""
     directory: Path
     """The job's folder; artifacts go below it."""
     scratch: Path

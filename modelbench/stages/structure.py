@@ -48,7 +48,21 @@ class Structure(Stage):
         for path, counted in count(model, batch, here=here).items():
             _sizes(report, path, model.get_submodule(path), fake=fake)
             _counted(report, path, counted, context.directory)
+        if workload.scheme is not None and not fake:
+            context.say("bringing it into its precision")
+            _shipped(report, workload, context)
         return report
+
+
+def _shipped(report: Report, workload: Workload, context: Context) -> None:
+    """Add the size of the file in the precision asked for."""
+    shipped = workload.ship()
+    context.scratch.mkdir(exist_ok=True)
+    file = context.scratch / f"shipped{shipped.suffix}"
+    shipped.save(shipped.model, file)
+    report.metric("shipped_mib", file.stat().st_size / MIB, "MiB")
+    report.notes.append("counted as built, in single precision; shipped_mib is the precision's")
+    report.notes += [f"the precision {note}" for note in shipped.notes]
 
 
 def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> None:

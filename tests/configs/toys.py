@@ -24,6 +24,19 @@ class Toy(nn.Module):
         return logits
 
 
+class Scaled(nn.Module):
+    """A layer that no scheme reaches."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take and give `[batch, width]`."""
+        scaled: Tensor = self.norm(x)
+        return scaled
+
+
 class Encoder(nn.Module):
     """Tokens and a label in, `hidden` times the label's embedding out, by name."""
 

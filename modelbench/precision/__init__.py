@@ -1,0 +1,1 @@
+"""Precision schemes: what turns a model into the form in which it would be shipped."""

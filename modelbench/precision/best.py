@@ -1,0 +1,52 @@
+"""The scheme that fits a model, out of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+
+from modelbench.measure.counting import count_phase
+from modelbench.precision.scheme import Scheme
+from modelbench.results import Skip
+
+if TYPE_CHECKING:
+    from modelbench.precision.shipped import Shipped
+    from modelbench.workload import Workload
+
+ENOUGH = 0.9
+"""Share of MACs with which a scheme is taken at once."""
+
+
+@dataclass(frozen=True)
+class Best(Scheme):
+    """Takes the first that reaches 0.9 of the MACs, or else the one that reaches the most."""
+
+    of: Mapping[str, Any] = field(default_factory=dict)
+    """Name -> scheme, the preferred one first."""
+
+    def ship(self, workload: Workload, *, phases: bool) -> Shipped:
+        """Try them in turn."""
+        model, batch = workload.build(), workload.batch()
+        macs = count_phase(lambda net, given: lambda: given.call(net), model, batch, quick=False)
+        del model
+        best: tuple[float, Shipped] | None = None
+        refused = []
+        for name, node in self.of.items():
+            try:
+                shipped = instantiate(node, _convert_="all").ship(workload, phases=phases)
+            except Skip as skip:
+                refused.append(f"{name}: {skip}")
+                continue
+            reached = shipped.reach.macs(macs.total, dict(macs.by_module)) if macs else 0.0
+            if best is None or reached > best[0]:
+                best = reached, replace(shipped, chosen=name)
+            if reached >= ENOUGH:
+                break
+        if best is None:
+            raise Skip("; ".join(refused) or "no scheme is named")
+        shipped = best[1]
+        shipped.notes += [f"is {shipped.chosen} here", *(f"is not {why}" for why in refused)]
+        return shipped

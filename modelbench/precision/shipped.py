@@ -1,0 +1,90 @@
+"""A model in the form in which it would be shipped, and how much of it runs in low precision."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelbench.batch import Batch
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which part of a model a scheme reached."""
+
+    weights: int
+    """Parameters stored in low precision."""
+    of_weights: int
+    """All parameters as shipped; a tied one that became two counts twice."""
+    computed: frozenset[str] | None
+    """Paths of the layers that multiply in low precision; None for all."""
+    kept: tuple[str, ...] = ()
+    """Layers with weights that stay in single precision, as 'Class path'."""
+
+    @property
+    def params(self) -> float:
+        """The share of parameters, 0 to 1."""
+        return self.weights / self.of_weights if self.of_weights else 0.0
+
+    def macs(self, total: int, by_module: dict[str, int]) -> float:
+        """Give the share of MACs, 0 to 1, where `by_module` has those of the model as built."""
+        if self.computed is None:
+            return 1.0
+        paths = {_known(path, by_module) for path in self.computed}
+        return sum(by_module[path] for path in paths) / total if total else 0.0
+
+
+def _known(path: str, by_module: Iterable[str]) -> str:
+    """Give the layer as built that a layer as shipped, or the one around it, stands for."""
+    while path and path not in by_module:
+        path = path.rpartition(".")[0]
+    return path
+
+
+def save_state(model: nn.Module, file: Path) -> None:
+    """Write the weights."""
+    torch.save(model.state_dict(), file)
+
+
+def load_state(model: nn.Module, file: Path) -> nn.Module:
+    """Give a copy of `model` whose every weight comes from the file."""
+    loaded = copy.deepcopy(model)
+    state = torch.load(file, weights_only=True)
+    loaded.load_state_dict(state, strict=True, assign=True)
+    return loaded
+
+
+@dataclass
+class Shipped:
+    """What a scheme made of a model; called with a batch's arguments, as the model is."""
+
+    model: nn.Module
+    reach: Reach
+    chosen: str | None = None
+    """Where a scheme chooses among several, the chosen one."""
+    dtype: torch.dtype = torch.float32
+    """Of its floating inputs."""
+    quantized: bool = False
+    fixed_sizes: bool = False
+    """Whether it takes input of just the sizes that it was made with."""
+    compiles: bool = False
+    """Whether it is to be compiled before it is timed."""
+    notes: list[str] = field(default_factory=list)
+    suffix: str = ".pt"
+    """Of the file."""
+    save: Callable[[nn.Module, Path], None] = save_state
+    load: Callable[[nn.Module, Path], Any] = load_state
+
+    def batch(self, batch: Batch) -> Batch:
+        """Give a batch in the model's precision."""
+
+        def cast(tensor: Tensor) -> Tensor:
+            return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+        return batch.map(cast)

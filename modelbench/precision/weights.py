@@ -1,0 +1,76 @@
+"""torchao's schemes that exchange the weights of a model's Linears, and of its embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from modelbench.precision.compiling import no_compiler
+from modelbench.precision.rewrite import rewrite
+from modelbench.precision.scheme import Scheme
+from modelbench.precision.shipped import Reach, Shipped
+from modelbench.results import Skip
+
+if TYPE_CHECKING:
+    from modelbench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Weights(Scheme):
+    """Quantizes with a configuration of torchao; Linears in disguise are made ones first."""
+
+    config: Any = None
+    """torchao's, for Linears."""
+    embeddings: Any = None
+    """torchao's, for embeddings; without it they stay."""
+    computes: bool = True
+    """Whether Linears multiply in low precision too, or only store their weights in it."""
+
+    def ship(self, workload: Workload, *, phases: bool) -> Shipped:  # noqa: ARG002
+        """Quantize the model."""
+        from torchao.quantization import quantize_
+
+        self.refuse(workload.device)
+        model = rewrite(workload.build())
+        before = {path: _weight(layer) for path, layer in model.named_modules()}
+        quantize_(model, self.config, filter_fn=lambda layer, _: type(layer) is nn.Linear)
+        if self.embeddings is not None:
+            embeds = lambda layer, _: type(layer) is nn.Embedding  # noqa: E731
+            quantize_(model, self.embeddings, filter_fn=embeds)
+        low = {p for p, layer in model.named_modules() if _weight(layer) is not before[p]}
+        if not low:
+            classes = sorted({type(layer).__name__ for layer in model.modules() if _own(layer)})
+            raise Skip(
+                f"there is nothing that it reaches; its layers are {', '.join(classes) or 'none'}"
+            )
+        weights = {id(p): p for p in model.parameters()}  # a tied one once
+        reached = {id(_weight(model.get_submodule(path))) for path in low}
+        kept = tuple(
+            f"{type(layer).__name__} {path}"
+            for path, layer in model.named_modules()
+            if path not in low and (weight := _weight(layer)) is not None and weight.ndim > 1
+        )
+        reach = Reach(
+            sum(p.numel() for key, p in weights.items() if key in reached),
+            sum(p.numel() for p in weights.values()),
+            frozenset(p for p in low if isinstance(model.get_submodule(p), nn.Linear))
+            if self.computes
+            else frozenset(),
+            kept,
+        )
+        why = no_compiler(workload.device.type) if self.compile else None
+        notes = [f"runs uncompiled ({why})"] if why else []
+        compiles = self.compile and not why
+        return Shipped(model, reach, quantized=True, compiles=compiles, notes=notes)
+
+
+def _weight(layer: nn.Module) -> torch.Tensor | None:
+    weight = getattr(layer, "weight", None)
+    return weight if isinstance(weight, torch.Tensor) else None
+
+
+def _own(layer: nn.Module) -> bool:
+    return _weight(layer) is not None
