@@ -102,6 +102,13 @@ class Precision:
     name: str = MISSING
     scheme: Any = None
 
+    def __post_init__(self) -> None:
+        """Refuse a label that nothing stands behind."""
+        if self.scheme is None and self.name != "fp32":
+            raise ValueError(
+                f"name={self.name}: expected fp32, or a scheme; precision={self.name} chooses both"
+            )
+
 
 def register() -> None:
     """Tell Hydra what it needs beyond the YAMLs; may be called again."""

@@ -6,15 +6,14 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
 from torch import Tensor
+
+from modelbench.photographs import crop, photograph, processed
 
 TEXT = (
     "A model is measured before it is trusted. Its weights are counted, its layers are timed, "
@@ -75,16 +74,16 @@ class Image:
         """Crop squares out of the picture and resize them."""
         calibrating = draw.calibration is not None
         picture = OTHER_PHOTOGRAPH if calibrating else draw.image or PHOTOGRAPH
-        photo = _photo(picture).convert("L" if self.channels == 1 else "RGB")
+        photo = photograph(picture).convert("L" if self.channels == 1 else "RGB")
         size = draw.sizes["image_size"]
         rng = random.Random(draw.seed + (draw.calibration or 0))
         random_from = 0 if calibrating else 1
         crops = [
-            _crop(photo, size, rng if i >= random_from else None)
+            crop(photo, size, rng if i >= random_from else None)
             for i in range(draw.sizes["batch_size"])
         ]
         if self.processor is not None:
-            return _processed(crops, self.processor)
+            return processed(crops, self.processor)
         pixels = torch.from_numpy(np.stack(crops)).float().div_(255)
         planes = pixels[:, None] if pixels.ndim == 3 else pixels.movedim(-1, 1)
         planes = planes[:, torch.arange(self.channels) % planes.shape[1]]
@@ -199,42 +198,6 @@ class Noise:
 def _generator(draw: Draw) -> torch.Generator:
     number = 0 if draw.calibration is None else draw.calibration + 1
     return torch.Generator().manual_seed(draw.seed + number)
-
-
-@lru_cache(maxsize=2)
-def _photo(path: Path | str) -> Pillow.Image:
-    """Open the user's picture, or one of the photographs that scikit-learn ships."""
-    if isinstance(path, str):
-        # Not sklearn.datasets.load_sample_image: importing that takes seconds.
-        shipped = distribution("scikit-learn").locate_file(f"sklearn/datasets/images/{path}")
-        path = Path(str(shipped))
-    with Pillow.open(path) as picture:
-        photo: Pillow.Image = picture.convert("RGB")
-    return photo
-
-
-def _crop(photo: Pillow.Image, size: int, rng: random.Random | None) -> np.ndarray:
-    """Cut out a square, the largest at the centre or a smaller one anywhere; resize it."""
-    side = min(photo.size) if rng is None else rng.randint(min(photo.size) // 2, min(photo.size))
-    spare_x, spare_y = photo.width - side, photo.height - side
-    left = spare_x // 2 if rng is None else rng.randint(0, spare_x)
-    top = spare_y // 2 if rng is None else rng.randint(0, spare_y)
-    box = (left, top, left + side, top + side)
-    return np.asarray(photo.crop(box).resize((size, size), Pillow.Resampling.BICUBIC))
-
-
-def _processed(crops: Sequence[np.ndarray], folder: str) -> Tensor:
-    """Let an image processor do all but the size, which is an axis."""
-    from transformers import AutoImageProcessor
-
-    processor = AutoImageProcessor.from_pretrained(folder)
-    pixels: Tensor = processor(
-        images=[Pillow.fromarray(crop) for crop in crops],
-        do_resize=False,
-        do_center_crop=False,
-        return_tensors="pt",
-    )["pixel_values"]
-    return pixels.float()
 
 
 def _tokenized(text: str, batch: int, length: int, folder: str, *, pad: bool) -> Tensor:

@@ -64,7 +64,13 @@ KINDS: dict[str, tuple[dict[str, int], list[str], list[str], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KINDS)
+ALIKE = {"roberta", "resnet", "siglip", "unconditional", "class_conditional"}
+"""Kinds that take the same way through our code as another one."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=[pytest.mark.slow] if k in ALIKE else []) for k in KINDS]
+)
 def test_each_kind(name: str, tmp_path: Path, command: Command) -> None:
     """Class, axes, inputs, phases and loss are right, and every stage passes."""
     axes, inputs, phases, loss = KINDS[name]

@@ -120,6 +120,7 @@ def test_a_sweep_is_a_parent_with_children(folder: Path, command: Command) -> No
     assert "orderByKey" not in done.out  # nothing was timed
 
 
+@pytest.mark.slow
 def test_a_sweep_over_processes(folder: Path, command: Command) -> None:
     """Another launcher's processes find the parent run, and its jobs are counted."""
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -219,7 +220,11 @@ def _wait_for_log(folder: Path, text: str) -> Path:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 @pytest.mark.parametrize(
     ("number", "status", "why"),
-    [(2, 130, "Ctrl-C"), (15, 143, "SIGTERM"), (1, 129, "SIGHUP")],
+    [
+        (2, 130, "Ctrl-C"),
+        pytest.param(15, 143, "SIGTERM", marks=pytest.mark.slow),
+        pytest.param(1, 129, "SIGHUP", marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("sweep", [False, True], ids=["job", "sweep"])
 def test_a_stopped_job_is_killed_everywhere(
@@ -259,6 +264,7 @@ def test_a_job_killed_outright_leaves_no_running_run(folder: Path) -> None:
     assert [run.info.status for run in runs(folder)] == ["KILLED", "FINISHED"]
 
 
+@pytest.mark.slow
 def test_several_processes_start_on_a_fresh_store(tmp_path: Path) -> None:
     """Three at once, three runs."""
     processes = [

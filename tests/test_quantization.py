@@ -21,6 +21,7 @@ from modelbench.measure.fidelity import fidelity, first_not_finite
 from modelbench.measure.probe import TooSlow, call_within, slowdown
 from modelbench.mistakes import check
 from modelbench.precision import static
+from modelbench.precision.cast import Cast
 from modelbench.precision.rewrite import Flat, Subpixel, rewrite
 from modelbench.precision.shipped import Shipped
 from modelbench.workload import Workload
@@ -241,3 +242,29 @@ def test_every_stage_in_half_precision(command: Command) -> None:
     metrics = {name: m["value"] for s in stages.values() for name, m in s["metrics"].items()}
     assert metrics["structure/shipped_mib"] < 0.9 * metrics["structure/saved_mib"]
     assert metrics["benchmark/forward/moved_mb"] < 0.01
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_schemes_of_a_gpu(command: Command) -> None:
+    """Each passes, or is left out for what the card lacks."""
+    schemes = "test.quantization.schemes=[fp16,bf16,tf32,fp8,int8_static]"
+    words = ["device=cuda", "model=toy", "model.width=64", "test=quantization", schemes]
+    stage = command(*words).results["stages"]["quantization"]
+    assert stage["status"] == "passed"
+    metrics = stage["metrics"]
+    assert metrics["quantization/fp16/sqnr_db"]["value"] > 30
+    assert metrics["quantization/tf32/coverage_macs"]["value"] in {0, 1}
+    assert any("int8_static left out: needs a CPU device" in n for n in stage["details"]["notes"])
+
+
+def test_tf32_is_on_while_the_model_runs_and_no_longer() -> None:
+    """Single precision beside it keeps its own."""
+    seen: list[bool] = []
+    made = Cast(tf32=True).ship(workload("model=cnn"), phases=False)
+    for layer in made.model.modules():
+        layer.register_forward_hook(lambda *_: seen.append(torch.backends.cuda.matmul.allow_tf32))
+    before = torch.backends.cuda.matmul.allow_tf32
+    workload("model=cnn").batch().call(made.model)
+    assert any(seen)
+    assert torch.backends.cuda.matmul.allow_tf32 is before is False

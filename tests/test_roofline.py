@@ -170,6 +170,7 @@ def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) ->
     assert found.ended == "not beyond 2: it would take about 4.0 GiB of 6.0 GiB free"
 
 
+@pytest.mark.slow
 def test_the_throughput_of_a_language_model(command: Command) -> None:
     """Items over batches, tokens over prompts, as curves whose step is the size."""
     words = [f"test.benchmark.{setting}" for setting in (

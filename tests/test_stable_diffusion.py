@@ -34,6 +34,7 @@ def test_the_parameters_of_version_15(command: Command) -> None:
     assert metrics["structure/unet/macs_g"]["value"] == pytest.approx(401.637, abs=1e-3)
 
 
+@pytest.mark.slow  # the docs' command for it is run as well
 def test_every_stage_on_the_tiny_variant(command: Command) -> None:
     """Parts, phases, seconds for each image and step, and the image."""
     words = ("model.steps=2", "batch_size=2", "test.benchmark.min_s=0.1", "image_size=48")

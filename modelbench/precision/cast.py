@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from modelbench.precision.compiling import no_compiler
 from modelbench.precision.scheme import Scheme
@@ -36,17 +37,38 @@ class Cast(Scheme):
     def ship(self, workload: Workload, *, phases: bool) -> Shipped:  # noqa: ARG002
         """Cast the model."""
         self.refuse(workload.device)
-        if self.tf32:
-            torch.backends.cuda.matmul.allow_tf32 = True
-            torch.backends.cudnn.allow_tf32 = True
         dtype: torch.dtype = getattr(torch, self.dtype)
-        model = workload.build().to(dtype)
+        low = dtype is not torch.float32
+        model = workload.build()
+        if low:
+            model.to(dtype)
+        if self.tf32:
+            _round_factors(model)
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         total = sum(parameter.numel() for parameter in model.parameters())
-        low = dtype is not torch.float32
         computed = None if low or self.tf32 else frozenset[str]()
         reach = Reach(total if low else 0, total, computed)
         if self.compile and (why := no_compiler(workload.device.type)):
             raise Skip(f"cannot be compiled: {why}")
         return Shipped(model, reach, dtype=dtype, compiles=self.compile)
+
+
+def _round_factors(model: nn.Module) -> None:
+    """Let products use TF32 while the model, or a part of it, runs, and no others.
+
+    The switches are the process's, and single precision is measured in it too.
+    """
+    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    before: list[tuple[bool, bool]] = []
+
+    def on(*_: Any) -> None:
+        before.append((switches[0].allow_tf32, switches[1].allow_tf32))
+        switches[0].allow_tf32 = switches[1].allow_tf32 = True
+
+    def off(*_: Any) -> None:
+        switches[0].allow_tf32, switches[1].allow_tf32 = before.pop()
+
+    for module in (model, *model.children()):
+        module.register_forward_pre_hook(on)
+        module.register_forward_hook(off, always_call=True)

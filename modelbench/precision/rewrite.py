@@ -58,7 +58,7 @@ class Subpixel(nn.Module):
         weight = F.pad(layer.weight.detach(), (0, across * s - wide, 0, down * s - high))
         inner, outer = weight.shape[:2]
         weight = weight.reshape(inner, outer, down, s, across, s).flip(2, 4)
-        weight = weight.permute(1, 3, 5, 0, 2, 4).flatten(0, 2)  # o, q_y, q_x, then c, t_y, t_x
+        weight = weight.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # q_y, q_x, o, then c, t_y, t_x
         self.conv = nn.Conv2d(
             inner, len(weight), (down, across), bias=layer.bias is not None,
             padding=(down - 1, across - 1), device="meta",
@@ -67,7 +67,9 @@ class Subpixel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Convolve, spread the channels, and cut off the padding."""
-        outputs = F.pixel_shuffle(self.conv(inputs), self.stride)
+        # Not F.pixel_shuffle, whose order of channels scatters what lies together in channels_last.
+        spread = self.conv(inputs).unflatten(1, (self.stride, self.stride, -1))
+        outputs: Tensor = spread.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
         for axis, side in enumerate(self._sizes, start=2):
             length = side.length(inputs.shape[axis])
             if side.padding or length != outputs.shape[axis]:
@@ -120,7 +122,7 @@ KNOWN: dict[str, Callable[[Any], nn.Module | None]] = {
 def _fill(
     made: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor | None, repeated: int = 1
 ) -> None:
-    """Set a layer's weight and bias, each entry of the bias `repeated` times."""
+    """Set a layer's weight and bias, the bias `repeated` times."""
     made.weight = nn.Parameter(weight.detach().contiguous())
     if bias is not None:
-        made.bias = nn.Parameter(bias.detach().repeat_interleave(repeated))
+        made.bias = nn.Parameter(bias.detach().repeat(repeated))

@@ -25,7 +25,7 @@ class Benchmark(Stage):
     """Times every phase of the model, in inference mode."""
 
     timeout_s: float = 1800.0
-    budget_s: float = 8.0
+    budget_s: float = 5.0
     """Seconds of samples per phase, at most."""
     precision: float = 0.01
     """Half width of the median's interval that is narrow enough, relative to the median."""

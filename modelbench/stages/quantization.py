@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelbench.results import Report, Skip
+from modelbench.stages.comparison import Comparison
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from modelbench.measure.pairing import Ratio
-    from modelbench.precision.shipped import Shipped
     from modelbench.workload import Workload
 
-MIB = 2**20
-HALF = 0.5
-"""Share of MACs below which a scheme is warned of."""
-LAYER_S = 0.5
-"""Seconds that compiling takes for each layer, at most, on two slow cores."""
-
-PATIENCE_S = 20.0
-"""Seconds that an interval may cost beyond the budget."""
+SHARE = 0.9
+"""Of the stage's time limit, after which nothing new is begun."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +24,7 @@ class Quantization(Stage):
     timeout_s: float = 600.0
     schemes: list[str] = field(default_factory=lambda: ["fp32_compiled", "fp16", "bf16", "int8"])
     """Options of `precision`."""
-    budget_s: float = 3.0
+    budget_s: float = 2.0
     """Seconds of samples per scheme, taken in turns with single precision."""
 
     def __post_init__(self) -> None:
@@ -47,7 +36,8 @@ class Quantization(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of each scheme; raises Skip where none applies."""
-        comparison = _Comparison(self, workload, context)
+        until = perf_counter() + SHARE * self.timeout_s
+        comparison = Comparison(workload, context, self.budget_s, until)
         comparison.baseline()
         for name, node in context.schemes.items():
             if node is not None:  # fp32 is what all are compared with
@@ -55,207 +45,3 @@ class Quantization(Stage):
         if comparison.left_out and not comparison.reached:
             raise Skip("; ".join(f"{n}: {why}" for n, why in comparison.left_out.items()))
         return comparison.report
-
-
-class _NoTime(Exception):  # noqa: N818  (a result, not an error)
-    """What remains of a scheme is not measured; the message is the reason."""
-
-
-class _Comparison:
-    """Single precision, and the schemes held against it one by one."""
-
-    def __init__(self, settings: Quantization, workload: Workload, context: Context) -> None:
-        self.report, self._settings = Report(), settings
-        self._workload, self._context = workload, context
-        self._end = perf_counter() + 0.9 * settings.timeout_s
-        self.left_out: dict[str, str] = {}
-        self.reached: list[str] = []
-
-    def baseline(self) -> None:
-        """Run single precision, which all else is compared with."""
-        import torch
-
-        from modelbench.measure.counting import count_phase
-        from modelbench.measure.fidelity import all_finite, first_not_finite
-        from modelbench.measure.layers import trace_layers
-        from modelbench.measure.saving import saved_bytes
-
-        self._context.say("running single precision")
-        self._model, self._batch = self._workload.build(), self._workload.batch()
-        self._call = partial(self._batch.call, self._model)
-        with torch.inference_mode():
-            self._call()
-            start = perf_counter()
-            self._wanted = self._call()
-            self._seconds = perf_counter() - start
-        if not all_finite(self._wanted):
-            layer = first_not_finite(self._model, self._call)
-            raise ValueError(f"the output holds NaN or infinity in single precision, from {layer}")
-        self._layers = sum(
-            layer.leaf and layer.calls > 0 for layer in trace_layers(self._model, self._call)
-        )
-        call = lambda model, batch: lambda: batch.call(model)  # noqa: E731
-        self._macs = count_phase(call, self._model, self._batch, quick=self._seconds < 1)
-        self._bytes = saved_bytes(self._model.state_dict())
-        self.report.metric("fp32/size_mib", self._bytes / MIB, "MiB")
-
-    def add(self, name: str, node: dict[str, Any]) -> None:
-        """Measure one scheme; what it cannot have is told, and the others go on."""
-        from hydra.utils import instantiate
-
-        self._context.say(f"{name}: converting")
-        try:
-            if perf_counter() > self._end:
-                raise Skip("no time is left; raise test.quantization.timeout_s")
-            scheme = instantiate(node, _convert_="all")
-            shipped = scheme.ship(self._workload, phases=False)
-        except Skip as skip:
-            self.left_out[name] = str(skip)
-            self.report.notes.append(f"{name} left out: {skip}")
-            return
-        self.reached.append(name)
-        self.report.details[name] = {"chosen": shipped.chosen, "kept": list(shipped.reach.kept)}
-        self.report.notes += [f"{name} {note}" for note in shipped.notes]
-        if shipped.quantized and shipped.reach.kept:
-            few = ", ".join(shipped.reach.kept[:4])
-            more = len(shipped.reach.kept) - 4
-            rest = f" and {more} more" if more > 0 else ""
-            self.report.notes.append(f"{name} keeps in single precision {few}{rest}")
-        self._coverage(name, shipped)
-        try:
-            self._run(name, shipped)
-        except _NoTime as reason:
-            self.report.notes.append(f"{name}: {reason}")
-            self.report.details[name]["not_timed"] = str(reason)
-
-    def _coverage(self, name: str, shipped: Shipped) -> None:
-        report, reach = self.report, shipped.reach
-        report.metric(f"{name}/coverage_params", reach.params, "share")
-        if not self._macs or not self._macs.total:
-            return
-        share = reach.macs(self._macs.total, dict(self._macs.by_module))
-        report.metric(f"{name}/coverage_macs", share, "share")
-        if shipped.quantized and share < HALF:
-            report.warnings.append(
-                f"{name}: only {share:.0%} of the MACs are computed in low precision"
-            )
-
-    def _run(self, name: str, shipped: Shipped) -> None:
-        """Save it, hold its outputs against those of single precision, time the two in turns."""
-        from modelbench.measure.fidelity import all_finite, first_not_finite
-        from modelbench.measure.pairing import Pairs, compare
-        from modelbench.measure.statistics import LEAST, Statistics
-
-        file = self._save(name, shipped)
-        call = partial(shipped.batch(self._batch).call, shipped.model)
-        found = self._first_call(shipped, call)
-        self._load(name, shipped, file, found)
-        if not all_finite(found):
-            layer = first_not_finite(shipped.model, call) or "an operation outside layers"
-            self._fail(f"{name}: the output holds NaN or infinity, first from {layer}")
-            return
-        if shipped.compiles:
-            found = self._compile(name, shipped, call)
-        self._fidelity(name, found)
-        self._context.say(f"{name}: timing in turns with fp32")
-        # A block is four calls; an interval needs LEAST blocks, which very slow models do not get.
-        blocks = LEAST if 4 * LEAST * self._seconds < PATIENCE_S else 2
-        pairs = Pairs(self._settings.budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
-        compared = compare(self._call, call, pairs, self._context.device)
-        self.report.metric(f"{name}/p50_ms", Statistics.of(compared.second_ms).median, "ms")
-        if "fp32/p50_ms" not in self.report.metrics:
-            own = Statistics.of(compared.first_ms).median
-            self.report.metric("fp32/p50_ms", own, "ms")
-        self.report.series[f"{name}/samples_ms"] = compared.second_ms
-        self._speed(name, compared.ratio)
-
-    def _save(self, name: str, shipped: Shipped) -> Path:
-        self._context.scratch.mkdir(exist_ok=True)
-        file = self._context.scratch / f"{name}{shipped.suffix}"
-        shipped.save(shipped.model, file)
-        size = file.stat().st_size
-        self.report.metric(f"{name}/size_mib", size / MIB, "MiB")
-        self.report.metric(f"{name}/size_ratio", size / self._bytes, "share")
-        return file
-
-    def _first_call(self, shipped: Shipped, call: Callable[[], Any]) -> Any:
-        """Run it uncompiled, unless the processor emulates the type and would take too long."""
-        import torch
-
-        from modelbench.measure.probe import TooSlow, call_within, slowdown
-
-        most = max(4 * self._settings.budget_s, 8 * self._seconds)
-        emulated = f"{shipped.dtype} is emulated by this processor".removeprefix("torch.")
-        if shipped.dtype is not torch.float32:
-            times = slowdown(shipped.dtype, self._context.device)
-            if times * self._seconds > most:
-                raise _NoTime(
-                    f"{emulated}: a small product or convolution takes {times:.0f} times as long "
-                    "as in float32, so that its size alone is given"
-                )
-        try:
-            return call_within(most, shipped.model, call)
-        except TooSlow:
-            raise _NoTime(
-                f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; its "
-                "size alone is given"
-            ) from None
-
-    def _load(self, name: str, shipped: Shipped, file: Path, before: Any) -> None:
-        """See that the file gives the same model again."""
-        import torch
-
-        from modelbench.measure.fidelity import floating
-
-        loaded = shipped.load(shipped.model, file)
-        with torch.inference_mode():
-            after = floating(shipped.batch(self._batch).call(loaded))
-        pairs = zip(floating(before).values(), after.values(), strict=True)
-        same = all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-        self.report.details[name]["same_after_loading"] = same
-        if not same:
-            self._fail(f"{name}: gives another output after it was saved and loaded again")
-        file.unlink()
-
-    def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> Any:
-        """Compile it and give the first output."""
-        import torch
-
-        from modelbench.precision.compiling import compile_in_place
-
-        expected = LAYER_S * self._layers
-        if perf_counter() + expected > self._end:
-            raise _NoTime(
-                f"compiling {self._layers} layers may take {expected:.0f} s, more than is left; "
-                "raise test.quantization.timeout_s"
-            )
-        self._context.say(f"{name}: compiling")
-        torch._dynamo.reset()
-        compile_in_place(shipped.model)
-        start = perf_counter()
-        with torch.inference_mode():
-            found = call()
-        self.report.metric(f"{name}/compile_s", perf_counter() - start, "s")
-        return found
-
-    def _fidelity(self, name: str, found: Any) -> None:
-        from modelbench.measure.fidelity import fidelity
-
-        report, kept = self.report, fidelity(self._wanted, found)
-        if kept.sqnr_db is not None:
-            report.metric(f"{name}/sqnr_db", kept.sqnr_db, "dB")
-        report.metric(f"{name}/cosine", kept.cosine, "cosine")
-        report.metric(f"{name}/max_abs_error", kept.max_abs_error, "output")
-        if kept.top1_agreement is not None:
-            report.metric(f"{name}/top1_agreement", kept.top1_agreement, "share")
-
-    def _speed(self, name: str, ratio: Ratio) -> None:
-        self.report.metric(f"{name}/speedup", 1 / ratio.median, "times")
-        if ratio.interval is not None:
-            low, high = ratio.interval
-            self.report.metric(f"{name}/speedup_ci_low", 1 / high, "times")
-            self.report.metric(f"{name}/speedup_ci_high", 1 / low, "times")
-        self.report.details[name]["verdict"] = ratio.verdict
-
-    def _fail(self, reason: str) -> None:
-        self.report.failure = f"{self.report.failure}; {reason}" if self.report.failure else reason
