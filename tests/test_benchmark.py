@@ -18,8 +18,9 @@ def test_the_metrics_of_a_phase(command: Command) -> None:
     if "benchmark/forward/ci95_low_ms" in found:
         low, high = (found[f"benchmark/forward/ci95_{end}_ms"] for end in ("low", "high"))
         assert low <= p50 <= high
-    else:  # on a busy machine calls of microseconds hang together
-        assert any("too few for an interval" in warning for warning in stage["warnings"])
+    else:  # on a busy machine calls of microseconds hang together, and the audit says how
+        told = ("hang together", "drift by", "two groups")
+        assert any(word in warning for warning in stage["warnings"] for word in told)
     assert found["benchmark/forward/items_per_s"] * p50 / 1e3 == pytest.approx(3)
     assert found["benchmark/load_s"] > 0
     assert found["benchmark/first_call_ms"] > 0

@@ -103,7 +103,10 @@ class Comparison:
     def _room(self) -> None:
         """Raise Skip where converting may take more time or memory than there is."""
         if perf_counter() + CALLS * self._seconds > self._end:
-            raise Skip("not enough time is left; raise test.quantization.timeout_s")
+            raise Skip(
+                f"it may take {CALLS} calls of {self._seconds:.2g} s, more than is left of the "
+                "stage's time; raise test.quantization.timeout_s"
+            )
         wanted, free = COPIES * self._bytes, psutil.virtual_memory().available
         if wanted > free:
             raise Skip(f"it may take {wanted / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free")

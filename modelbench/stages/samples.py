@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -> None:
     """Add what the samples of one phase carry, and what they cannot."""
-    from modelbench.measure.statistics import LEAST_TOLD
+    from modelbench.measure.statistics import LEAST, LEAST_TOLD
 
     report.metric(f"{phase}/p50_ms", found.median, "ms")
     if found.interval:
@@ -41,10 +41,10 @@ def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -
     more = "raise test.benchmark.budget_s"
     if found.samples == 1:
         report.warnings.append(f"{phase}: {timing.stopped}, and is the only sample; {more}")
-    elif found.interval is None:
+    elif found.samples < LEAST:
         few = f"{found.samples} samples are too few for an interval"
         report.warnings.append(f"{phase}: {timing.stopped}; {few}; {more}")
-    elif found.samples < LEAST_TOLD:
+    elif found.interval is not None and found.samples < LEAST_TOLD:
         report.notes.append(
             f"{phase}: {timing.stopped}; the interval takes its {found.samples} samples as "
             f"independent, which fewer than {LEAST_TOLD} cannot show"
