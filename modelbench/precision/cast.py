@@ -59,7 +59,7 @@ def _round_factors(model: nn.Module) -> None:
 
     The switches are the process's, and single precision is measured in it too.
     """
-    switches = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before: list[tuple[bool, bool]] = []
 
     def on(*_: Any) -> None:
