@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hydra.errors import InstantiationException
 
 GIB = 2**30
+GRAPHVIZ = "apt install graphviz, brew install graphviz, or winget install Graphviz.Graphviz"
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,20 @@ def of_error(error: BaseException, smaller: str) -> str:
         )
     elif isinstance(error, MemoryError) or "can't allocate memory" in first_line:
         reason = f"out of memory: {first_line or 'MemoryError'}"
+    elif _lacks_graphviz(error):
+        return f"Graphviz's program dot was not found on PATH; install it: {GRAPHVIZ}"
     elif isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"
     else:
         return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
     return f"{reason}; try {smaller}" if smaller else reason
+
+
+def _lacks_graphviz(error: BaseException) -> bool:
+    """Tell whether a program of Graphviz was called, which is not a package of Python's."""
+    if type(error).__name__ == "ExecutableNotFound":  # what the package graphviz raises
+        return True
+    return isinstance(error, FileNotFoundError) and error.filename == "dot"
 
 
 def smaller(axes: Mapping[str, int], multiples: Mapping[str, int]) -> str:

@@ -14,6 +14,8 @@ import psutil
 import pytest
 from conftest import CONFIGS, Command
 
+from modelbench.reasons import of_error
+
 ENDS = {
     "raise": "ValueError: a [reason]",
     "exit": "the model's code called sys.exit(3)",
@@ -171,3 +173,12 @@ def test_each_stage_has_a_process_of_its_own(command: Command) -> None:
     stages = command("model=toy", "test=[fine,also_fine]").results["stages"]
     pids = [stages[name]["metrics"][f"{name}/pid"]["value"] for name in ("fine", "also_fine")]
     assert pids[0] != pids[1]
+
+
+def test_a_missing_graphviz_is_named_with_its_remedy() -> None:
+    """However the model's code called it; another missing file is just that."""
+    page = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
+    assert of_error(FileNotFoundError(2, "No such file", "dot"), "") in page
+    executable = type("ExecutableNotFound", (RuntimeError,), {})
+    assert of_error(executable("failed"), "") in page
+    assert of_error(FileNotFoundError(2, "No such file", "weights"), "") not in page
