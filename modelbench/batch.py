@@ -15,6 +15,8 @@ class Batch:
 
     args: tuple[Tensor, ...]
     kwargs: Mapping[str, Tensor]
+    labels: Tensor | None = None
+    """What the outputs are to be, int64 `[batch_size]`, where the input is labelled data."""
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Call `function` with this batch."""
@@ -25,6 +27,15 @@ class Batch:
         return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Give a batch of what `function` makes of each tensor."""
-        kwargs = {name: function(tensor) for name, tensor in self.kwargs.items()}
-        return Batch(tuple(map(function, self.args)), kwargs)
+        """Give a batch of what `function` makes of each tensor, the labels apart."""
+        return self._with({name: function(tensor) for name, tensor in self.named().items()})
+
+    def joined(self, other: Batch, function: Callable[[Tensor, Tensor], Tensor]) -> Batch:
+        """Give a batch of what `function` makes of each tensor and its namesake in `other`."""
+        theirs = other.named()
+        return self._with({n: function(tensor, theirs[n]) for n, tensor in self.named().items()})
+
+    def _with(self, tensors: Mapping[str, Tensor]) -> Batch:
+        """Give a batch with other tensors under the same names."""
+        args = tuple(tensors[str(i)] for i in range(len(self.args)))
+        return Batch(args, {name: tensors[name] for name in self.kwargs}, self.labels)

@@ -6,6 +6,7 @@ these types; the stages' sections are typed by the stages themselves.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class Model:
     limits: dict[str, Limit] = field(default_factory=dict)
     phases: Any = None
     loss: Any = None
+    data: Any = None
+    learning_rate: float = 1e-3
     weights: str = "random"
     checkpoint: str | None = None
     trust_remote_code: bool = False
@@ -78,6 +81,8 @@ class Model:
         """Refuse weights of an unknown kind."""
         if self.weights not in WEIGHTS:
             raise ValueError(f"weights={self.weights}: expected {' or '.join(WEIGHTS)}")
+        if not 0 <= self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate={self.learning_rate}: expected 0 or more")
 
 
 @dataclass

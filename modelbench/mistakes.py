@@ -78,6 +78,8 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     found += _inputs(plain["model"]["inputs"])
     found += _targets("model", plain["model"])
     found += _targets("precision", plain["precision"])
+    for name, entry in plain["test"].items():
+        found += _targets(f"test.{name}", {k: v for k, v in entry.items() if k != "_target_"})
     found += _picture(plain["image"])
     return Checked(plain, found)
 

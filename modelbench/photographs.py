@@ -17,12 +17,15 @@ from torch import Tensor
 def photograph(path: Path | str) -> Image.Image:
     """Open the user's picture, or one of the photographs that scikit-learn ships."""
     if isinstance(path, str):
-        # Not sklearn.datasets.load_sample_image: importing that takes seconds.
-        shipped = distribution("scikit-learn").locate_file(f"sklearn/datasets/images/{path}")
-        path = Path(str(shipped))
+        path = shipped_with_sklearn(f"images/{path}")
     with Image.open(path) as picture:
         photo: Image.Image = picture.convert("RGB")
     return photo
+
+
+def shipped_with_sklearn(path: str) -> Path:
+    """Give the place of a file of `sklearn.datasets`, whose import would take seconds."""
+    return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{path}")))
 
 
 def crop(photo: Image.Image, size: int, rng: random.Random | None) -> np.ndarray:

@@ -50,16 +50,45 @@ def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[s
     return _saved(figure, directory, "plots/roofline")
 
 
+GROWTH = {
+    "p50_ms": "median of a call, ms",
+    "peak_mib": "peak memory, MiB",
+    "macs_g": "GMACs",
+}
+
+
+def growth(
+    curves: Mapping[str, Mapping[int, float]], axis: str, title: str, directory: Path
+) -> list[str]:
+    """Draw latency, memory and MACs over the sizes of an axis, both axes logarithmic."""
+    drawn = {name: points for name, points in curves.items() if points}
+    figure, panels = _figure(columns=len(drawn))
+    for panel, (name, points), style in zip(panels, drawn.items(), STYLES, strict=False):
+        sizes, values = list(points), list(points.values())
+        panel.loglog(sizes, values, style[1], color=style[0], linestyle="-", markersize=7)
+        panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.set(xlabel=axis, title=GROWTH[name])
+        panel.grid(which="major", color="0.9")
+    figure.suptitle(title)
+    return _saved(figure, directory, f"plots/dynamic-{axis}")
+
+
 def _styles(count: int) -> list[tuple[str, str]]:
     return [STYLES[index % len(STYLES)] for index in range(count)]
 
 
-def _figure() -> tuple[Any, Any]:
-    """Make a figure that no window is opened for."""
+def _figure(columns: int = 0) -> tuple[Any, Any]:
+    """Make a figure that no window is opened for, with one panel or a row of `columns`."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    return figure, figure.subplots()
+    figure = Figure(figsize=(4 * columns or 8, 4 if columns else 5), layout="constrained")
+    if not columns:
+        return figure, figure.subplots()
+    return figure, figure.subplots(1, columns, squeeze=False)[0]
 
 
 def _saved(figure: Any, directory: Path, name: str) -> list[str]:

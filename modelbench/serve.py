@@ -27,8 +27,9 @@ from modelbench import environment, reasons
 from modelbench.precision.scheme import Scheme
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
+from modelbench.targets import misfits
 from modelbench.worker import SCRATCH, Hello, Order
-from modelbench.workload import Workload, misfits
+from modelbench.workload import Workload
 
 log = logging.getLogger("modelbench.worker")
 
@@ -78,7 +79,8 @@ def _run(
     log.info("stage %s", name)
     start = time.perf_counter()
     try:
-        stage: Stage = instantiate(settings, _convert_="all")
+        # Not what stands within: an optimizer waits for its parameters.
+        stage: Stage = instantiate(settings, _convert_="all", _recursive_=False)
         if workload.fake and stage.needs_numbers:
             raise Skip("model.weights=fake computes shapes and no numbers, which this stage needs")
         with workload.computing():
@@ -138,6 +140,10 @@ def _mistakes(order: Order) -> list[str]:
     called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
     found = misfits("model", model) + misfits("model", called_later, partial=True)
     found += misfits("precision.scheme", order.config["precision"]["scheme"])
+    for name, settings in schema.stages(order.config).items():
+        own = {key: value for key, value in settings.items() if key != "_target_"}
+        for key, value in own.items():
+            found += misfits(f"test.{name}.{key}", value, partial=True)
     found += _device_mistakes(order.config)
     return found or _source_mistakes(order)
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelbench.batch import Batch
+from modelbench.data import Data
 from modelbench.inputs import Draw, Source
 from modelbench.losses import mean_square
 from modelbench.precision.cast import Cast
@@ -44,6 +45,10 @@ class Workload:
     """The YAML's phases: each prepares its call."""
     measure: Callable[[Any, Batch], Tensor] | None = None
     """The YAML's loss."""
+    data: Data | None = None
+    """The YAML's labelled data."""
+    learning_rate: float = 1e-3
+    """Of training, unless its optimizer has one."""
     pretrained: Callable[[], Any] | None = None
     """Builds the model with its weights, unless these are random."""
     scheme: Mapping[str, Any] | None = None
@@ -72,6 +77,8 @@ class Workload:
             },
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
+            data=instantiate(model["data"], _convert_="all"),
+            learning_rate=model["learning_rate"],
             pretrained=_pretrained(model),
             scheme=config["precision"]["scheme"],
             fake=FakeTensorMode() if model["weights"] == "fake" else None,
@@ -139,10 +146,31 @@ class Workload:
         args = [tensors.pop(str(i)) for i in range(positional)]
         return Batch(tuple(args), tensors)
 
-    def calibration(self, batches: int) -> Iterator[Batch]:
-        """Make batches that quantization may look at: never what its outcome is judged by."""
+    def calibration(self, batches: int, **sizes: int) -> Iterator[Batch]:
+        """Make batches of other content, which quantization may look at; `batch` has none of it."""
         for number in range(batches):
-            yield self._made(replace(self._draw({}), calibration=number))
+            yield self._made(replace(self._draw(sizes), calibration=number))
+
+    def labelled(self, *, test: bool) -> Iterator[Batch]:
+        """Give batches of labelled data on the device: of training without end, of testing once."""
+        assert self.data is not None
+        given = (self.data.test if test else self.data.training)(self._draw({}))
+        for batch in given:
+            labels = None if batch.labels is None else batch.labels.to(self.device)
+            yield replace(batch.map(self._placed), labels=labels)
+
+    def several(self, least: int = 2) -> Batch:
+        """Make a batch of two samples or more, every second one of other content."""
+        if "batch_size" not in self.axes:
+            return self.batch()
+        sizes = {"batch_size": max(least, self.axes["batch_size"])}
+        (other,) = self.calibration(1, **sizes)
+
+        def mixed(own: Tensor, theirs: Tensor) -> Tensor:
+            rows = torch.arange(len(own), device=own.device).reshape(-1, *[1] * (own.ndim - 1))
+            return torch.where(rows % 2 == 0, own, theirs)
+
+        return self.batch(**sizes).joined(other, mixed)
 
     def notes(self) -> list[str]:
         """Say what a person should know of the input."""
@@ -172,6 +200,18 @@ class Workload:
         """Give the loss as a scalar: the YAML's, or a default that any floating output has."""
         return (self.measure or mean_square)(outputs, batch)
 
+    def guess(self, outputs: Any, batch: Batch) -> float | None:
+        """Tell what the loss comes to for a model that knows nothing; None where it cannot tell."""
+        start = getattr(getattr(self.measure, "func", None), "start", None)
+        return start(outputs, batch) if start else None
+
+    def autocast(self) -> torch.dtype:
+        """Give the type that training computes in; raises Skip for a precision of inference."""
+        if self.scheme is None:
+            return torch.float32
+        scheme: Scheme = instantiate(self.scheme, _convert_="all")
+        return scheme.autocast()
+
     def _placed(self, tensor: Tensor) -> Tensor:
         return (self.fake.from_tensor(tensor) if self.fake else tensor).to(self.device)
 
@@ -180,48 +220,6 @@ class Workload:
 
     def _positional(self) -> int:
         return sum(name.isdigit() for name in self.sources)
-
-
-def misfits(path: str, node: Any, *, partial: bool = False) -> list[str]:
-    """Import every `_target_` below `node` and hold its arguments against its signature.
-
-    Nothing is called. Gives one line for each target that does not fit. With `partial`, the
-    outermost targets are called with further arguments later, as phases and losses are.
-    """
-    found: list[str] = []
-    children: Mapping[Any, Any] = {}
-    if isinstance(node, Mapping):
-        children = node
-        if "_target_" in node:
-            found += _misfit(path, node, partial or bool(node.get("_partial_")))
-            partial = False
-    elif isinstance(node, list):
-        children = dict(enumerate(node))
-    for key, value in children.items():
-        found += misfits(f"{path}.{key}", value, partial=partial)
-    return found
-
-
-def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
-    target = node["_target_"]
-    try:
-        function = get_object(target)
-    except (Exception, SystemExit) as error:  # an import runs any code, which may raise anything
-        cause = error.__cause__ or error
-        return [f"{path}._target_={target}: cannot be imported: {type(cause).__name__}: {cause}"]
-    try:
-        # What a decorator wraps may take less than the whole: transformers' configurations do.
-        signature = inspect.signature(function, follow_wrapped=False)
-    except (TypeError, ValueError):
-        return []  # compiled callables have none
-    given = {str(key): value for key, value in node.items() if not str(key).startswith("_")}
-    bind = signature.bind_partial if partial else signature.bind
-    try:
-        bind(*node.get("_args_", ()), **given)
-    except TypeError as error:
-        takes = ", ".join(signature.parameters) or "nothing"
-        return [f"{path}: {target}: {error}; it takes {takes}"]
-    return []
 
 
 def _pretrained(model: Mapping[str, Any]) -> Callable[[], Any] | None:

@@ -12,7 +12,8 @@ from hydra import compose, initialize_config_dir
 
 from modelbench import config as schema
 from modelbench.mistakes import check
-from modelbench.workload import Workload, misfits
+from modelbench.targets import misfits
+from modelbench.workload import Workload
 
 
 @pytest.fixture(autouse=True)

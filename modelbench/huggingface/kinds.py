@@ -71,7 +71,7 @@ def contrastive(found: Files, config: Keys) -> Keys:
     text, image = _text_axes(words), vision(found, pictures)
     positions = text["limits"]["sequence_length"].get("max", 77)
     return {
-        **like("clip", "phases", "loss"),
+        **like("clip", "phases", "loss", "learning_rate"),
         "axes": {**image["axes"], "sequence_length": min(77, positions)},
         "limits": {**image["limits"], **text["limits"]},
         "inputs": {**image["inputs"], "input_ids": tokens},

@@ -44,7 +44,7 @@ def count(model: nn.Module, batch: Batch, *, here: bool) -> dict[str, Counted]:
     if here:
         return _count(model, batch)
     try:
-        return _on_shapes(model, batch, _count)
+        return on_shapes(model, batch, _count)
     except Exception:  # which operations refuse shapes alone cannot be listed
         log.info("the model cannot run on shapes alone", exc_info=True)
     return _count(model, batch)
@@ -64,19 +64,24 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool
         return count_macs(ghost, getattr(call, "on_shapes", call))
 
     try:
-        return _on_shapes(model, batch, one)
+        return on_shapes(model, batch, one)
     except Exception:  # as above
         log.info("the phase cannot run on shapes alone", exc_info=True)
         return None
 
 
-def _on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], T]) -> T:
-    """Act on a copy of the model without memory."""
-    mode = FakeTensorMode()
-    with FakeCopyMode(mode):
-        ghost = copy.deepcopy(model)
+def on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], T]) -> T:
+    """Act on a copy of the model without memory, and of the batch."""
+    ghost, mode = without_memory(model)
     with mode:
         return act(ghost, batch.map(mode.from_tensor))
+
+
+def without_memory(model: nn.Module) -> tuple[nn.Module, FakeTensorMode]:
+    """Copy a model without its memory; give the mode that it runs in as well."""
+    mode = FakeTensorMode()
+    with FakeCopyMode(mode):
+        return copy.deepcopy(model), mode
 
 
 def _count(model: nn.Module, batch: Batch) -> dict[str, Counted]:

@@ -94,6 +94,6 @@ def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
 
 
 def all_finite(value: Any) -> bool:
-    """Tell whether every floating tensor within is finite."""
-    tensors = named_tensors(value).values()
-    return all(bool(torch.isfinite(t).all()) for t in tensors if t.is_floating_point())
+    """Tell whether every floating tensor within is finite; takes no memory to speak of."""
+    floats = [t for t in named_tensors(value).values() if t.is_floating_point() and t.numel()]
+    return all(bool(torch.isfinite(bound)) for t in floats for bound in torch.aminmax(t))

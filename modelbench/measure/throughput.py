@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psutil
 import torch
 
+from modelbench.measure.memory import free, most_held
 from modelbench.measure.timing import Rule, time_call
 
 NEAR = 0.9
@@ -52,11 +51,11 @@ def grow(
     foreseen from what the last one took, so that the machine is never driven out of it.
     """
     points: list[Point] = []
-    before = _most_held(device)
+    before = most_held(device)
     for size in sorted(sizes):
         if points:
             ratio = size / points[-1].size
-            ended = _too_much(points[-1], ratio, _most_held(device) - before, rule, device)
+            ended = _too_much(points[-1], ratio, most_held(device) - before, rule, device)
             if ended:
                 return Growth(points, f"not beyond {points[-1].size}: {ended}")
         try:
@@ -77,24 +76,7 @@ def brief(rule: Rule, seconds: float) -> Rule:
 def _too_much(last: Point, ratio: float, held: int, rule: Rule, device: torch.device) -> str | None:
     if last.p50_ms * ratio > rule.budget_s * 1e3:
         return f"a call would take about {last.p50_ms * ratio / 1e3:.1f} s"
-    wanted = held * ratio
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = psutil.virtual_memory().available
-    if wanted > free / 2:
-        return f"it would take about {wanted / 2**30:.1f} GiB of {free / 2**30:.1f} GiB free"
+    wanted, there = held * ratio, free(device)
+    if wanted > there / 2:
+        return f"it would take about {wanted / 2**30:.1f} GiB of {there / 2**30:.1f} GiB free"
     return None
-
-
-def _most_held(device: torch.device) -> int:
-    """Tell the most bytes that were held so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        held: int = psutil.Process().memory_info().peak_wset
-        return held
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -34,10 +34,15 @@ class Cast(Scheme):
         if self.dtype not in TYPES:
             raise ValueError(f"dtype={self.dtype}: expected {', '.join(TYPES)}")
 
+    def autocast(self) -> torch.dtype:
+        """Give the type itself; TF32 and compilation are left to inference."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        return dtype
+
     def ship(self, workload: Workload, *, phases: bool) -> Shipped:  # noqa: ARG002
         """Cast the model."""
         self.refuse(workload.device)
-        dtype: torch.dtype = getattr(torch, self.dtype)
+        dtype = self.autocast()
         low = dtype is not torch.float32
         model = workload.build()
         if low:

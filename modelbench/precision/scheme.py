@@ -37,6 +37,10 @@ class Scheme:
                     f"{major}.{minor}"
                 )
 
+    def autocast(self) -> torch.dtype:
+        """Give the type that training computes in; raises Skip where there is none."""
+        raise Skip("the precision is one of inference; train in fp32, bf16 or fp16")
+
     def ship(self, workload: Workload, *, phases: bool) -> Shipped:
         """Build the model and bring it into its form; raises Skip where that cannot be.
 

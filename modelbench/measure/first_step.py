@@ -1,0 +1,124 @@
+"""An optimizer's first step, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+from modelbench.measure.live import Live
+
+Options = Mapping[str, Any]
+Formula = Callable[[Tensor, Tensor, Options], Tensor]
+"""Parameter, gradient and the group's options give the parameter after the first step."""
+
+
+def _decayed(p: Tensor, g: Tensor, o: Options) -> Tensor:
+    """Add what pulls the weights to zero to the gradient (L2 regularisation)."""
+    return g + o["weight_decay"] * p
+
+
+def _sgd(p: Tensor, g: Tensor, o: Options) -> Tensor:
+    g = _decayed(p, g, o)  # the momentum's buffer begins as the gradient
+    return p - o["lr"] * (g * (1 + o["momentum"]) if o["nesterov"] else g)
+
+
+def _adam(p: Tensor, g: Tensor, o: Options) -> Tensor:
+    if not o.get("decoupled_weight_decay"):
+        g = _decayed(p, g, o)
+    else:
+        p = p * (1 - o["lr"] * o["weight_decay"])
+    return p - o["lr"] * g / (g.abs() + o["eps"])  # both moments are corrected to g and g squared
+
+
+def _adagrad(p: Tensor, g: Tensor, o: Options) -> Tensor:
+    g = _decayed(p, g, o)
+    return p - o["lr"] * g / ((g.square() + o["initial_accumulator_value"]).sqrt() + o["eps"])
+
+
+def _rmsprop(p: Tensor, g: Tensor, o: Options) -> Tensor:
+    g = _decayed(p, g, o)
+    average = (1 - o["alpha"]) * g
+    centred = average.square() if o["centered"] else torch.zeros_like(g)
+    return p - o["lr"] * g / (((1 - o["alpha"]) * g.square() - centred).sqrt() + o["eps"])
+
+
+# Adam: Kingma and Ba 2015; AdamW: Loshchilov and Hutter 2019; Adagrad: Duchi et al. 2011.
+FORMULAS: Mapping[type[Optimizer], Formula] = {
+    SGD: _sgd, Adam: _adam, AdamW: _adam, Adagrad: _adagrad, RMSprop: _rmsprop,
+}  # fmt: skip
+LOOSE = 1e-3
+"""Share of a step by which it may differ from the formula's."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The parameters before the first step, and the optimizer that will take it."""
+
+    optimizer: Optimizer
+    parameters: Mapping[str, Tensor]
+    copies: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, optimizer: Optimizer, parameters: Mapping[str, Tensor]) -> Before:
+        """Copy the parameters."""
+        copies = {name: p.detach().clone() for name, p in parameters.items()}
+        return cls(optimizer, parameters, copies)
+
+    def unmoved(self) -> list[str]:
+        """Name the parameters that are what they were."""
+        return [n for n, p in self.parameters.items() if torch.equal(p.detach(), self.copies[n])]
+
+    def wrong(self) -> str | None:
+        """Name the parameter whose step differs most from the formula's, if one does.
+
+        Raises LookupError where no formula is known for the optimizer.
+        """
+        formula = next((f for kind, f in FORMULAS.items() if isinstance(self.optimizer, kind)), None)
+        if formula is None:
+            raise LookupError
+        options = {id(p): g for g in self.optimizer.param_groups for p in g["params"]}
+        worst, worst_by = None, 1.0
+        for name, parameter in self.parameters.items():
+            if parameter.grad is None:
+                continue
+            group = options[id(parameter)]
+            before, after = self.copies[name].double(), parameter.detach().double()
+            gradient = parameter.grad.double() * (-1 if group.get("maximize") else 1)
+            wanted = formula(before, gradient, group)
+            # A float32 weight cannot move by less than its last bit.
+            least = torch.finfo(parameter.dtype).eps * float(before.abs().max())
+            allowed = LOOSE * float((wanted - before).abs().max()) + 2 * least
+            by = float((after - wanted).abs().max()) / max(allowed, 1e-30)
+            if by > worst_by:
+                worst, worst_by = name, by
+        return worst
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """What an optimizer holds, in multiples of its parameters."""
+
+    state: int
+    """Tensors like the parameter that it keeps."""
+    temporary: int
+    """Tensors like the parameter that it makes, at most at a time, while it steps."""
+
+    @classmethod
+    def of(cls, make: Callable[[list[Tensor]], Optimizer]) -> Keeps:
+        """Find out by the second step of a small parameter."""
+        probe = torch.nn.Parameter(torch.ones(1024))
+        probe.grad = torch.ones(1024)
+        optimizer = make([probe])
+        optimizer.step()
+        state = sum(isinstance(v, Tensor) and v.ndim == 1 for v in optimizer.state[probe].values())
+        live = Live()
+        live.add([probe, probe.grad, list(optimizer.state[probe].values())])
+        before = live.now
+        with live:
+            optimizer.step()
+        return cls(state, round((live.most - before) / probe.nbytes))

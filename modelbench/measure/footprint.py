@@ -1,0 +1,166 @@
+"""What a model holds in memory, in inference and in a training step: foreseen, and measured.
+
+Each of the functions here is to run in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from torch import nn
+
+from modelbench.apart import Send
+from modelbench.batch import Batch
+from modelbench.measure.counting import on_shapes
+from modelbench.measure.first_step import Keeps
+from modelbench.measure.live import Live, Saved, inference_peak, own_tensors, size_of
+from modelbench.measure.memory import Meter, give_back
+from modelbench.measure.training import Trainer
+from modelbench.workload import Workload
+
+STEPS = 2
+"""Of training: the optimizer's state comes with the first one, and is there from then on."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Bytes; foreseen or measured."""
+
+    weights: int
+    """Parameters and buffers."""
+    peak: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """Bytes of one step; foreseen or measured."""
+
+    weights: int
+    activations: int
+    """Kept by the forward pass for the backward pass; measured, the output as well."""
+    gradients: int
+    optimizer: int
+    peak: int
+    by_module: Mapping[str, int]
+    """The activations by the module that made them, where that is known."""
+
+
+@dataclass(frozen=True)
+class CUDA:
+    """What torch's allocator held at most, in bytes."""
+
+    allocated: int
+    reserved: int
+
+
+def foresee_inference(workload: Workload, send: Send) -> None:
+    """Send what an inference will hold, by its shapes alone."""
+    shipped = workload.ship()
+    batch = shipped.batch(workload.batch())
+
+    def act(ghost: nn.Module, given: Batch) -> Inference:
+        peak = inference_peak(ghost, lambda: given.call(ghost), given.named().values())
+        return Inference(size_of(own_tensors(ghost)), peak)
+
+    with torch.compiler.set_stance("force_eager"):
+        send(on_shapes(shipped.model, batch, act))
+
+
+def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Send) -> None:
+    """Send what a training step will hold, by its shapes alone."""
+    batch = workload.batch()
+    trainer = Trainer(workload, optimizer, lambda _: batch)
+    keeps = Keeps.of(trainer.make)
+    dtype = workload.autocast()
+
+    def act(ghost: nn.Module, given: Batch) -> Training:
+        own = own_tensors(ghost)
+        live, saved = Live(), Saved(own)
+        live.add([own, list(given.named().values())])
+        base = live.now
+        low = dtype is not torch.float32
+        with live:
+            with (
+                saved.watching(ghost),
+                torch.autocast(workload.device.type, dtype, enabled=low),
+            ):
+                outputs = given.call(ghost)
+                loss = workload.loss(outputs, given)
+            loss.backward()  # type: ignore[no-untyped-call]
+        trained = [p for p in ghost.parameters() if p.requires_grad]
+        gradients = size_of(p.grad for p in trained if p.grad is not None)
+        state = keeps.state * size_of(trained)
+        # A loop over the parameters on the CPU, on CUDA all of them at a time.
+        at_a_time = gradients
+        if workload.device.type == "cpu":
+            at_a_time = max(p.nbytes for p in trained)
+        stepping = base + gradients + state + keeps.temporary * at_a_time
+        peak = max(live.most + state, stepping)
+        return Training(
+            size_of(own), saved.total, gradients, state, peak, dict(saved.by_module)
+        )  # fmt: skip
+
+    send(on_shapes(trainer.model, batch, act))
+
+
+def measure_inference(workload: Workload, send: Send) -> None:
+    """Send what an inference holds."""
+    give_back()
+    _load_libraries(workload)
+    meter = Meter(workload.device)
+    shipped = workload.ship()
+    weights = meter.held()
+    batch = shipped.batch(workload.batch())
+    meter.restart()  # building has its own peak, where weights are drawn or read
+    with torch.compiler.set_stance("force_eager"), torch.inference_mode():
+        batch.call(shipped.model)
+    send(Inference(weights, meter.peak()))
+
+
+def measure_training(
+    workload: Workload, optimizer: Mapping[str, Any], send: Send, *, tight: bool
+) -> None:
+    """Send what a training step holds, and on CUDA what the allocator did.
+
+    With `tight`, the CPU's allocator gives back what is freed.
+    """
+    if tight:
+        give_back()
+    _load_libraries(workload)
+    Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))  # imports what it needs
+    batch = workload.batch()
+    meter = Meter(workload.device)
+    trainer = Trainer(workload, optimizer, lambda _: batch)
+    weights = meter.held()
+    meter.restart()
+    trainer.step(0)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    before = meter.held()
+    seen: dict[str, int] = {}
+    trainer.step(1, _noting(meter, seen))
+    activations, gradients = seen["forward"] - before, seen["backward"] - before
+    optimizer_state = before - weights
+    send(Training(weights, activations, gradients, optimizer_state, meter.peak(), {}))
+    if workload.device.type == "cuda":
+        device = workload.device
+        most = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+        send(CUDA(*most))
+
+
+def _noting(meter: Meter, seen: dict[str, int]) -> Callable[[str], None]:
+    def notice(part: str) -> None:
+        seen[part] = meter.held()
+
+    return notice
+
+
+def _load_libraries(workload: Workload) -> None:
+    """Let what computing loads, threads and libraries, be there before the account begins."""
+    device = workload.device
+    workload.batch()
+    layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).to(device)
+    layer(torch.ones(1, 3, 8, 8, device=device)).sum().backward()

@@ -1,0 +1,41 @@
+"""How a figure grows with a size: the exponent of a power law, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, log
+
+from scipy import stats
+
+LEAST = 3
+"""Points below which there is no exponent."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """`factor` times the size to the power of `exponent`, by least squares of the logarithms."""
+
+    factor: float
+    exponent: float
+    interval: tuple[float, float]
+    """The exponent's, 95%."""
+
+    def at(self, size: float) -> float:
+        """Give the figure at a size."""
+        return float(self.factor * size**self.exponent)
+
+    def size_of(self, figure: float) -> float:
+        """Give the size at which the figure is reached."""
+        return float((figure / self.factor) ** (1 / self.exponent))
+
+    @classmethod
+    def of(cls, points: Mapping[int, float]) -> Power | None:
+        """Fit; None for fewer than three points, or where a figure is not positive."""
+        if len(points) < LEAST or min(points.values()) <= 0:
+            return None
+        x, y = [log(size) for size in points], [log(figure) for figure in points.values()]
+        fit = stats.linregress(x, y)
+        reach = float(stats.t.ppf(0.975, len(points) - 2) * fit.stderr)
+        exponent = float(fit.slope)
+        return cls(exp(float(fit.intercept)), exponent, (exponent - reach, exponent + reach))

@@ -1,0 +1,102 @@
+"""How much memory a process or a device holds, and the most that it held: exact, never polled."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+M_MMAP_THRESHOLD, LARGE = -3, 128 * 1024
+"""Of mallopt(3), and its initial value: blocks from this size on are the system's own."""
+CLEAR = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
+
+
+class Meter:
+    """Bytes held beyond what was held when it was made.
+
+    On Linux the kernel's own account of the peak is reset (proc_pid_clear_refs(5)); elsewhere the
+    peak is that of the process's life, right as long as nothing before came near. On CUDA it is
+    torch's allocator that tells.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        gc.collect()
+        reset_peak(device)
+        self._base = held(device)
+
+    def restart(self) -> None:
+        """Forget the peak so far, where that can be done; what was held stays counted."""
+        reset_peak(self._device)
+
+    def held(self) -> int:
+        """Tell what is held now."""
+        return held(self._device) - self._base
+
+    def peak(self) -> int:
+        """Tell the most that was held."""
+        return max(0, most_held(self._device) - self._base)
+
+
+def give_back() -> bool:
+    """Let glibc give freed blocks back at once, as it does in a fresh process; tell if it will.
+
+    By itself it keeps ever larger ones as it sees them freed, and holds up to a fifth more, which
+    varies from run to run.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE))
+    except AttributeError:  # another C library, such as musl
+        return False
+
+
+def reset_peak(device: torch.device) -> None:
+    """Forget the peak so far, where that can be done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a container may forbid it
+            CLEAR.write_text("5", encoding="ascii")
+
+
+def held(device: torch.device) -> int:
+    """Tell how many bytes are held now."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return torch.cuda.memory_allocated(device)
+    resident: int = psutil.Process().memory_info().rss
+    return resident
+
+
+def most_held(device: torch.device) -> int:
+    """Tell the most bytes that were held since the last reset, or ever."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "linux":
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        most: int = psutil.Process().memory_info().peak_wset
+        return most
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def free(device: torch.device) -> int:
+    """Tell how many bytes could be had."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    available: int = psutil.virtual_memory().available
+    return available

@@ -1,0 +1,261 @@
+"""One axis of a model: its sizes, run one by one, and what they show."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from modelbench.measure.consistency import Difference
+from modelbench.measure.growth import Power
+from modelbench.measure.needs import Needs
+from modelbench.measure.trials import (
+    Axis,
+    Foreseen,
+    Outcome,
+    Task,
+    at_size,
+    greatest,
+    not_square,
+    outcomes,
+    same_alone,
+    same_padded,
+)
+from modelbench.plots import growth
+
+if TYPE_CHECKING:
+    from modelbench.stages.scaling import Scaling
+
+MIB, GIB = 2**20, 2**30
+PADDING = 8
+"""Tokens that are padded."""
+SEARCH_S = 10.0
+"""Seconds in which the greatest size is looked for by real calls."""
+
+
+class AxisTrials:
+    """The sizes of one axis."""
+
+    def __init__(
+        self, name: str, wanted: list[int], foreseen: Axis | None, scaling: Scaling
+    ) -> None:
+        self.name = name
+        self.passed = self.failed = 0
+        self._all, self._report = scaling, scaling.report
+        self._workload, self._usual = scaling.workload, scaling.workload.axes[name]
+        self._foreseen = foreseen
+        self._sizes = {f.size: f for f in foreseen.sizes} if foreseen else {}
+        self._needs: Needs | None = foreseen.needs if foreseen else None
+        self._notes: list[str] = []
+        self._good: dict[int, Outcome] = {}
+        self._bad: list[int] = []
+        self.sizes = [size for size in wanted if self._fits(size)]
+
+    def run(self) -> None:
+        """Call the model at each size that fits, and at those that tell what it needs."""
+        further = self._further()
+        tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self.sizes]
+        settings = self._all.settings
+        found = outcomes(self._workload, [*tasks, *further.values()], settings.point_s)
+        for size, outcome in zip(self.sizes, found, strict=False):
+            self._record(size, outcome)
+            if self._slow(size, outcome):
+                found.close()
+                found = outcomes(self._workload, list(further.values()), settings.point_s)
+                break
+        for name, outcome in zip(further, found, strict=True):
+            self._told(name, outcome)
+        self._find_greatest()
+        self._confirm()
+
+    def tell(self) -> None:
+        """Add the curves, how they grow, and the sentence that sums it up."""
+        report = self._report
+        curves = {
+            "p50_ms": {size: outcome.p50_ms for size, outcome in self._good.items()},
+            "peak_mib": {size: outcome.peak / MIB for size, outcome in self._good.items()},
+            "macs_g": {f.size: f.macs / 1e9 for f in self._sizes.values() if f.macs},
+        }
+        report.curves |= {f"{self.name}/{name}": points for name, points in curves.items() if points}
+        fits = {
+            "scaling": ("latency", Power.of(curves["p50_ms"])),
+            "memory": ("memory beyond the weights", self._memory()),
+            "macs": ("MACs", Power.of(curves["macs_g"])),
+        }
+        grows = []
+        for name, (words, fit) in fits.items():
+            if fit is None:
+                continue
+            low, high = fit.interval
+            report.metric(f"{self.name}/{name}_exponent", fit.exponent, "exponent")
+            report.metric(f"{self.name}/{name}_exponent_ci_low", low, "exponent")
+            report.metric(f"{self.name}/{name}_exponent_ci_high", high, "exponent")
+            grows.append(f"{words} {fit.exponent:.2f}")
+        if grows:
+            self._notes.append(f"grows by the power of: {', '.join(grows)}")
+        needs = self._needs
+        if needs is not None:
+            self._notes.insert(0, needs.told() + ("" if needs.complete else " (not all was tried)"))
+            report.metric(f"{self.name}/smallest", needs.least, "count")
+            if needs.divisor:
+                report.metric(f"{self.name}/divisor", needs.divisor, "count")
+            if needs.greatest is not None:
+                report.metric(f"{self.name}/largest", needs.greatest, "count")
+        report.notes.append(f"{self.name}: {'; '.join(self._notes)}")
+        if len(self._good) > 1:
+            title = f"{self._workload.name} over {self.name}"
+            report.artifacts += growth(curves, self.name, title, self._all.context.directory)
+
+    def _fits(self, size: int) -> bool:
+        """Tell whether a size may be run, and say why not."""
+        found = self._sizes.get(size)
+        if found is None or found.error is not None or found.peak <= self._all.most:
+            return True
+        self._notes.append(
+            f"{size:,} needs {found.peak / GIB:.1f} GiB, and was not run (test.dynamic.memory_mib)"
+        )
+        return False
+
+    def _slow(self, size: int, outcome: Outcome) -> bool:
+        """Tell whether the next size would take too long."""
+        later = [s for s in self.sizes if s > size]
+        if outcome.error is not None or not later:
+            return False
+        following = self._sizes.get(later[0], Foreseen(self.name, later[0]))
+        expected = self._seconds(following, size, outcome)
+        if expected <= self._all.settings.call_s:
+            return False
+        self._notes.append(
+            f"{later[0]:,} was not run: a call would take about {expected:.0f} s "
+            "(test.dynamic.call_s)"
+        )
+        return True
+
+    def _seconds(self, there: Foreseen, size: int, outcome: Outcome) -> float:
+        """Foresee the seconds of a call by the MACs, or else by the size itself."""
+        here, times = self._sizes.get(size), there.size / size
+        if here and here.macs and there.macs:
+            times = there.macs / here.macs
+        return outcome.p50_ms * times / 1e3
+
+    def _record(self, size: int, outcome: Outcome) -> None:
+        row: dict[str, Any] = {"error": outcome.error}
+        if outcome.error is None:
+            row |= {"shape": outcome.shape, "finite": outcome.finite}
+        self._report.details.setdefault(self.name, {})[str(size)] = row
+        if outcome.error is None and outcome.finite:
+            self.passed += 1
+            self._good[size] = outcome
+            return
+        self.failed += 1
+        self._bad.append(size)
+        why = outcome.error or "the output holds NaN or infinity"
+        self._report.warnings.append(f"{self.name}={size}: {why}")
+
+    def _further(self) -> dict[str, Task]:
+        """Give the further calls that tell what the model needs."""
+        needs, name, usual = self._needs, self.name, self._usual
+        tasks: dict[str, Task] = {}
+        if name == "batch_size":
+            tasks["alone"] = same_alone
+        if name == "sequence_length" and usual > 2 * PADDING:
+            tasks["padded"] = partial(same_padded, shorter=usual - PADDING)
+        if needs is None or needs.step is None:
+            return tasks
+        if needs.least not in self.sizes:
+            tasks["least"] = partial(at_size, sizes={name: needs.least}, timed=False)
+        if name == "image_size":
+            larger = {name: usual + needs.step}
+            tasks["not square"] = partial(not_square, sizes={name: usual}, larger=larger)
+        most = self._workload.limits.get(name, {}).get("max")
+        if most:
+            above = {name: most + needs.step}
+            tasks["above"] = partial(at_size, sizes=above, timed=False)
+        return tasks
+
+    def _told(self, name: str, outcome: Any) -> None:
+        """Say what a further call has shown."""
+        report, notes = self._report, self._notes
+        if isinstance(outcome, Difference):
+            self._compared(name, outcome)
+        elif name in ("alone", "padded"):
+            if outcome is not None:  # there is no mask
+                report.warnings.append(f"{self.name}: {outcome.error}")
+        elif name == "not square":
+            notes.append("also not square" if outcome.error is None else "square only")
+        elif name == "least" and outcome.error is not None:
+            report.warnings.append(
+                f"{self.name}={self._needs.least if self._needs else ''}, which its shapes allow: "
+                f"{outcome.error}"
+            )
+        elif name == "above":
+            most = self._workload.limits[self.name]["max"]
+            if outcome.error is None:
+                notes.append(f"takes more than the {most:,} that model.limits allows")
+            elif self._needs is not None:
+                self._needs = self._needs.upto(most)
+
+    def _compared(self, name: str, found: Difference) -> None:
+        report = self._report
+        report.details[name] = found.share
+        if not found.matters:
+            how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
+            self._notes.append(f"a sample's output is the same {how}")
+        elif name == "alone":
+            report.failure = (
+                f"a sample's output {found.output} is another one alone than in a batch (by "
+                f"{found.share:.2g} of its size): look for statistics taken over the batch"
+            )
+        else:
+            report.warnings.append(
+                f"the output {found.output} is another one with padding behind it that "
+                f"attention_mask covers (by {found.share:.2g} of its size)"
+            )
+
+    def _find_greatest(self) -> None:
+        """Look for the limit between what really works and what works on shapes only."""
+        needs = self._needs
+        above = [size for size in self._bad if self._good and size > max(self._good)]
+        if needs is None or needs.step is None or not above or self._sizes[above[0]].error:
+            return
+        search = partial(
+            greatest, axis=self.name, low=max(self._good), high=above[0], step=needs.step,
+            budget_s=SEARCH_S,
+        )  # fmt: skip
+        (most,) = self._all.do([search])
+        if isinstance(most, int):
+            self._needs = needs.upto(most)
+
+    def _memory(self) -> Power | None:
+        """Fit what a call takes beyond the weights, as foreseen, where the input is what matters."""
+        if self._foreseen is None:
+            return None
+        found = [*self._sizes.values(), *self._foreseen.larger]
+        beyond = {
+            f.size: f.peak - self._all.weights for f in found if f.peak and f.size >= self._usual
+        }
+        return Power.of(beyond)
+
+    def _confirm(self) -> None:
+        """Run the largest size that is foreseen to fit into the memory."""
+        if self._foreseen is None or self._needs is None or not self._good:
+            return
+        if self._needs.step is None or self._needs.greatest is not None:
+            return
+        found, tried = self._foreseen.largest, max(self._good)
+        will = f"{found.size:,} takes {found.peak / MIB:,.0f} MiB (foreseen"
+        expected = self._seconds(found, tried, self._good[tried])
+        if found.size <= tried:
+            return
+        if expected > self._all.settings.call_s:
+            self._notes.append(f"{will}; not run, since it would take about {expected:.0f} s)")
+            return
+        self._all.context.say(f"confirming {self.name}={found.size}")
+        task = partial(at_size, sizes={self.name: found.size}, timed=False)
+        (outcome,) = self._all.do([task])
+        if outcome.error is not None:
+            self._report.warnings.append(
+                f"{self.name}={found.size}, foreseen to fit: {outcome.error}"
+            )
+            return
+        self._report.metric(f"{self.name}/largest", found.size, "count")
+        self._notes.append(f"{will}; {outcome.peak / MIB:,.0f} when it was run)")

@@ -1,0 +1,188 @@
+"""What the model holds in memory, in inference and in training: foreseen beside measured."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from modelbench.results import Report, Skip
+from modelbench.stages.stage import Context, Stage
+from modelbench.stages.algorithm import adamw, checked_optimizer
+
+if TYPE_CHECKING:
+    from modelbench.measure.footprint import Training
+    from modelbench.workload import Workload
+
+MIB, GIB = 2**20, 2**30
+MISSED = 0.2
+"""Share by which a prediction may miss before it is a warning,"""
+ROUNDING = 48 * MIB
+"""or bytes, which libraries take when they are first called."""
+SHARE = 0.9
+"""Of the free memory that a measurement may take."""
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Memory(Stage):
+    """Foresees the memory on shapes alone, then measures it, each in a process of its own."""
+
+    timeout_s: float = 900.0
+    optimizer: Any = field(default_factory=adamw)
+    """Of the training step, as in the stage `algorithm`."""
+
+    def __post_init__(self) -> None:
+        """Check that an optimizer is named as one."""
+        super().__post_init__()
+        checked_optimizer(self.optimizer)
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Give the metrics; what does not fit into the memory is foreseen only."""
+        footprint = Footprint(workload, context, self.optimizer)
+        footprint.inference()
+        footprint.training()
+        return footprint.report
+
+
+class Footprint:
+    """The memory of one model."""
+
+    def __init__(
+        self, workload: Workload, context: Context, optimizer: Mapping[str, Any]
+    ) -> None:
+        self.report = Report()
+        self._workload, self._context, self._optimizer = workload, context, optimizer
+        if context.device.type == "cpu":
+            self.report.notes.append("measured: what is resident beyond torch itself, by the kernel")
+
+    def inference(self) -> None:
+        """Foresee and measure one call in inference."""
+        from modelbench.measure.footprint import foresee_inference, measure_inference
+
+        foreseen = self._foresee("inference", partial(foresee_inference, self._workload))
+        if foreseen is not None:
+            self._metric("weights_mib", foreseen.weights)
+            self._metric("predicted_inference_peak_mib", foreseen.peak)
+        if not self._fits("inference", foreseen):
+            return
+        self._context.say("measuring inference")
+        (measured,) = self._apart(partial(measure_inference, self._workload))
+        self._metric("inference_peak_mib", measured.peak)
+        if foreseen is None:
+            self._metric("weights_mib", measured.weights)
+        else:
+            self._hold("inference", foreseen, measured, ("weights", "peak"))
+
+    def training(self) -> None:
+        """Foresee and measure one step of training."""
+        from modelbench.measure.footprint import foresee_training, measure_training
+
+        given = {"lr": self._workload.learning_rate, **self._optimizer}
+        try:
+            foreseen = self._foresee("training", partial(foresee_training, self._workload, given))
+        except Skip as skip:
+            self.report.notes.append(f"training left out: {skip}")
+            return
+        if foreseen is not None:
+            for part in ("gradients", "optimizer", "activations"):
+                self._metric(f"{part}_mib", getattr(foreseen, part))
+            self._metric("predicted_training_peak_mib", foreseen.peak)
+            self._layers(foreseen)
+        if not self._fits("training", foreseen):
+            return
+        self._context.say("measuring a training step")
+        measure = partial(measure_training, self._workload, given)
+        measured, *cuda = self._apart(partial(measure, tight=True))
+        self._metric("training_peak_mib", measured.peak)
+        if not cuda:
+            (usual,) = self._apart(partial(measure, tight=False))
+            self._metric("training_resident_mib", usual.peak)
+        for each in cuda:
+            self._metric("cuda_allocated_mib", each.allocated)
+            self._metric("cuda_reserved_mib", each.reserved)
+            share = 1 - each.allocated / each.reserved
+            self.report.metric("cuda_fragmentation", share, "share")
+        if foreseen is not None:
+            parts = ("weights", "activations", "gradients", "optimizer", "peak")
+            self._hold("training", foreseen, measured, parts)
+
+    def _apart(self, act: Callable[..., None]) -> list[Any]:
+        from modelbench.apart import apart
+
+        return list(apart(act, self._context.device))
+
+    def _foresee(self, what: str, act: Callable[..., None]) -> Any:
+        """Give what is foreseen, or None where the model does not run on shapes alone."""
+        self._context.say(f"foreseeing {what}")
+        try:
+            (foreseen,) = self._apart(act)
+        except Skip:
+            raise
+        except Exception as error:  # which operations refuse shapes alone cannot be listed
+            first = str(error).partition("\n")[0]
+            self.report.notes.append(
+                f"{what} is not foreseen: on shapes alone {type(error).__name__}: {first}"
+            )
+            return None
+        return foreseen
+
+    def _fits(self, what: str, foreseen: Any) -> bool:
+        from modelbench.measure.memory import free
+
+        there = free(self._context.device)
+        if foreseen is None or foreseen.peak <= SHARE * there:
+            return True
+        self.report.notes.append(
+            f"{what} is foreseen only: it needs {foreseen.peak / GIB:.1f} GiB, and "
+            f"{there / GIB:.1f} GiB are free"
+        )
+        return False
+
+    def _hold(self, what: str, foreseen: Any, measured: Any, parts: tuple[str, ...]) -> None:
+        """Put the prediction beside the measurement."""
+        report = self.report
+        both = {part: (getattr(foreseen, part), getattr(measured, part)) for part in parts}
+        report.details[what] = {
+            part: {"predicted_mib": told / MIB, "measured_mib": found / MIB}
+            for part, (told, found) in both.items()
+        }
+        told, found = both["peak"]
+        report.notes.append(
+            f"{what}: {found / MIB:,.0f} MiB at most, {told / MIB:,.0f} foreseen ("
+            + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
+            + ")"
+        )
+        if not _missed(told, found):
+            return
+        wrong = [part for part in parts if part != "peak" and _missed(*both[part])]
+        which = " and ".join(
+            f"{part} ({both[part][0] / MIB:,.0f} MiB foreseen, {both[part][1] / MIB:,.0f} measured)"
+            for part in wrong
+        )
+        report.warnings.append(
+            f"{what}: its peak misses the prediction by {(found - told) / told:+.0%}, in "
+            + (which or "what the kernels need for themselves while they run")
+        )
+
+    def _layers(self, foreseen: Training) -> None:
+        """Name the layers that keep most for the backward pass, and write them all."""
+        ranked = sorted(foreseen.by_module.items(), key=lambda each: -each[1])
+        file = self._context.directory / "activations.csv"
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            table.writerow(["layer", "activations_mib"])
+            table.writerows((path or "(model)", f"{size / MIB:.4f}") for path, size in ranked)
+        self.report.artifacts.append(file.name)
+        most = ", ".join(f"{path or 'outside layers'} {size / MIB:,.1f}" for path, size in ranked[:SHOWN])
+        if most:
+            self.report.notes.append(f"most is kept for the backward pass by, in MiB: {most}")
+
+    def _metric(self, name: str, size: int) -> None:
+        self.report.metric(name, size / MIB, "MiB")
+
+
+def _missed(told: int, found: int) -> bool:
+    return abs(found - told) > max(MISSED * told, ROUNDING)

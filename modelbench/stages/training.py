@@ -1,0 +1,325 @@
+"""The training that the algorithm stage looks at, check by check."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from hydra.utils import get_object
+from torch import Tensor
+
+from modelbench.batch import Batch
+from modelbench.losses import logits_of
+from modelbench.measure.consistency import among_others
+from modelbench.measure.first_step import Before, Keeps
+from modelbench.measure.memory import free
+from modelbench.measure.training import Step, Trainer, TrainingError
+from modelbench.results import Report, Skip
+from modelbench.stages.stage import Context
+
+if TYPE_CHECKING:
+    from modelbench.stages.algorithm import Algorithm
+    from modelbench.workload import Workload
+
+GIB = 2**30
+LEAST_STEPS = 10
+"""Steps that are taken whatever the budget."""
+SAVED, REPEATED = 2, 4
+"""Steps before the checkpoint, and those that are taken a second time."""
+NEAR = 0.2
+"""Relative distance from its guess within which an untrained loss is where it should be."""
+EXACT, CLOSE = 0.0, 1e-3
+"""Relative differences of a loss that was computed twice: none, and what kernels may vary by."""
+COPIES = 5
+"""Of the trained weights: themselves, gradients, two of the optimizer, those before a step."""
+
+
+class Training:
+    """One training, its checks, and what they found."""
+
+    def __init__(self, settings: Algorithm, workload: Workload, context: Context) -> None:
+        self.report, self._settings = Report(), settings
+        self._workload, self._context = workload, context
+        context.say("building the model")
+        self._trainer = self._new()
+        self._room()
+        self._steps: list[Step] = []
+
+    def learn(self) -> None:
+        """Train, and hold the outcome against what is expected."""
+        before_it = self._accuracy()
+        trained = self._trainer.trained
+        kept = {n: p.detach().clone() for n, p in self._frozen.items()}
+        before: Before | None = Before.of(self._trainer.optimizer, trained)
+        for number in range(self._most):
+            self._context.say(f"step {number + 1} of {self._most}")
+            if number == SAVED:
+                self._trainer.save(self._file)
+            try:
+                self._steps.append(self._trainer.step(number))
+            except TrainingError as error:
+                self._fail(str(error))
+                break
+            if before is not None:
+                self._first(before)
+                before = None
+            if number + 1 >= LEAST_STEPS and self._spent > self._settings.budget_s:
+                self.report.notes.append(
+                    f"ended after {number + 1} of {self._most} steps: test.algorithm.budget_s spent"
+                )
+                break
+        self._figures()
+        moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
+        if moved:
+            self._fail(f"frozen, but moved: {_listed(moved)}")
+        self._gradients()
+        if self.report.failure is None:
+            self._told_accuracy(before_it)
+            self._leaks()
+
+    def repeat(self) -> None:
+        """Take the first steps again, and some from the checkpoint."""
+        steps = min(REPEATED, len(self._steps))
+        if self.report.failure is not None or steps <= SAVED:
+            return
+        self._context.say("taking the first steps again")
+        first = self._steps[:steps]
+        self._trainer = self._new()  # the other one's memory is free before this one steps
+        again = [self._trainer.step(number) for number in range(steps)]
+        apart = _apart(first, again)
+        self.report.details["repeat_difference"] = apart
+        if apart > CLOSE:
+            self.report.warnings.append(
+                f"the same seed gives other losses, up to {apart:.2g} apart: the model draws from "
+                "something else than torch's generators, or has kernels that are not deterministic"
+            )
+        self._context.say("going on from the checkpoint")
+        self._trainer.load(self._file)
+        resumed = [self._trainer.step(number) for number in range(SAVED, steps)]
+        later = _apart(first[SAVED:], resumed)
+        self.report.details["resume_difference"] = later
+        if later > max(CLOSE, 2 * apart):
+            self._fail(
+                f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} apart: "
+                "something that the model or the optimizer keeps is not in its state_dict"
+            )
+        elif apart <= CLOSE:
+            how = "to the last bit" if max(apart, later) == EXACT else f"within {CLOSE:g}"
+            self.report.notes.append(
+                f"the same seed gives the same losses, and so does going on from a checkpoint, {how}"
+            )
+
+    def _new(self) -> Trainer:
+        own = {"lr": self._workload.learning_rate}
+        return Trainer(self._workload, {**own, **self._settings.optimizer}, self._batch)
+
+    def _room(self) -> None:
+        """Raise Skip where there is too little memory."""
+        weights = sum(p.numel() * p.element_size() for p in self._trainer.trained.values())
+        there = free(self._workload.device)
+        if (needed := (COPIES - 1) * weights) > 0.8 * there:
+            raise Skip(
+                f"training needs over {needed / GIB:.1f} GiB for gradients and optimizer alone, and "
+                f"{there / GIB:.1f} GiB are free; test=memory predicts the whole of it"
+            )
+
+    @property
+    def _most(self) -> int:
+        labelled = self._workload.data is not None
+        return self._settings.data_steps if labelled else self._settings.steps
+
+    @property
+    def _spent(self) -> float:
+        return sum(step.milliseconds for step in self._steps) / 1e3
+
+    @property
+    def _file(self) -> Any:
+        self._context.scratch.mkdir(exist_ok=True)
+        return self._context.scratch / "checkpoint.pt"
+
+    @cached_property
+    def _frozen(self) -> dict[str, Tensor]:
+        parameters = self._trainer.model.named_parameters()
+        return {name: p for name, p in parameters if not p.requires_grad}
+
+    @cached_property
+    def _batches(self) -> list[Batch]:
+        """The batches of training: one for each step of labelled data, else the same for all."""
+        if self._workload.data is None:
+            return [self._overfitted]
+        return list(itertools.islice(self._workload.labelled(test=False), self._most))
+
+    @cached_property
+    def _overfitted(self) -> Batch:
+        # A loss may compare samples, as CLIP's does: of a single one it is nothing.
+        return self._workload.several()
+
+    def _batch(self, number: int) -> Batch:
+        return self._batches[number % len(self._batches)]
+
+    def _first(self, before: Before) -> None:
+        """Look at the first step: where the loss starts, and what the optimizer did."""
+        step, report = self._steps[0], self.report
+        report.details["expected_first_loss"] = step.guess
+        random = self._workload.pretrained is None
+        if step.guess is not None and random and abs(step.loss - step.guess) > NEAR * step.guess:
+            report.warnings.append(
+                f"the loss starts at {step.loss:.4g}, over {NEAR:.0%} away from the {step.guess:.4g} "
+                "of a model that guesses: look at the initialisation and at the loss"
+            )
+        if step.guess is not None and not random and step.loss > step.guess:
+            report.warnings.append(
+                f"the pretrained model's loss is {step.loss:.4g}, worse than the {step.guess:.4g} of "
+                "guessing: look at the weights and at the input"
+            )
+        optimizer = self._trainer.optimizer
+        name = type(optimizer).__name__
+        if type(optimizer) is not get_object(self._settings.optimizer["_target_"]):
+            self._fail(f"the optimizer is {name}, not {self._settings.optimizer['_target_']}")
+        if step.grad_norm is None:  # FP16 leaves out a step whose gradients overflow
+            return
+        unmoved = [n for n in before.unmoved() if n not in self._trainer.unreached]
+        rates = [group.get("lr") for group in optimizer.param_groups]
+        if unmoved and set(rates) == {0}:
+            self._fail(f"the learning rate is 0: {name} moves no parameter")
+        elif unmoved:
+            self._fail(f"{name} does not move {_listed(unmoved)}, in spite of its gradient")
+        try:
+            wrong = before.wrong()
+        except LookupError:
+            report.notes.append(f"{name}: no formula known here, so its step was not checked by hand")
+        else:
+            if wrong:
+                self._fail(
+                    f"{name}'s first step on {wrong} is not what its learning rate and weight decay "
+                    "make by hand"
+                )
+        self._state(name)
+
+    def _state(self, name: str) -> None:
+        """Hold the size of the optimizer's state against what such a one keeps."""
+        trainer = self._trainer
+        # A parameter of no dimension looks like the counter of steps.
+        reached = [p for p in trainer.trained.values() if p.grad is not None and p.ndim]
+        each = Keeps.of(trainer.make).state
+        wanted = each * sum(p.numel() * p.element_size() for p in reached)
+        state = trainer.optimizer.state
+        found = sum(
+            value.numel() * value.element_size()
+            for parameter in reached
+            for value in state[parameter].values()
+            if isinstance(value, Tensor) and value.shape == parameter.shape
+        )
+        self.report.details["optimizer"] = {"class": name, "state_mib": found / 2**20}
+        self.report.notes.append(
+            f"{name} keeps {each} numbers for each parameter, {found / 2**20:,.2f} MiB"
+        )
+        if found != wanted:
+            self.report.warnings.append(
+                f"{name} keeps {found / 2**20:.2f} MiB, and {wanted / 2**20:.2f} MiB were expected"
+            )
+
+    def _figures(self) -> None:
+        """Add the curve, and decide by it."""
+        report, losses = self.report, [step.loss for step in self._steps]
+        if not losses:
+            return
+        report.series["loss"] = losses
+        report.series["grad_norm"] = [step.grad_norm or math.nan for step in self._steps]
+        last = statistics.median(losses[-3:])
+        drop = min(1.0, max(0.0, (losses[0] - last) / (abs(losses[0]) or 1.0)))
+        report.metric("loss_first", losses[0], "loss")
+        report.metric("loss_last", last, "loss")
+        report.metric("loss_drop", drop, "share")
+        # The first step also makes the optimizer's state.
+        timed = [step.milliseconds for step in self._steps[1:]] or [self._steps[0].milliseconds]
+        report.metric("step_ms", statistics.median(timed), "ms")
+        what = "labelled data" if self._workload.data is not None else "one batch"
+        report.notes.append(
+            f"{len(losses)} steps on {what}: the loss goes from {losses[0]:.4g} to {last:.4g}"
+        )
+        if drop < self._settings.min_drop:
+            constant = len(set(losses)) == 1 and not any(s.grad_norm for s in self._steps)
+            self._fail(
+                f"the loss is always {losses[0]:.4g} and has no gradient other than zero: it does "
+                "not depend on the parameters"
+                if constant
+                else f"the loss does not fall: {losses[0]:.4g} at first, {last:.4g} after "
+                f"{len(losses)} steps, expected {self._settings.min_drop:.0%} less at least "
+                "(test.algorithm.min_drop); if the learning rate is the reason, set "
+                f"test.algorithm.optimizer.lr, now {self._rate:g}"
+            )
+
+    def _gradients(self) -> None:
+        """Name the parameters that no gradient reached."""
+        dead = [name for name in self._trainer.trained if name in self._trainer.unreached]
+        self.report.metric("dead_params", len(dead), "count")
+        self.report.details["dead_params"] = dead
+        if dead and len(self._steps) > 1:
+            self.report.warnings.append(
+                f"no gradient, or only zero, ever reached {_listed(dead)}: not used, detached, or "
+                "behind an activation that is dead"
+            )
+
+    def _accuracy(self) -> float | None:
+        """Give the share of unseen labelled samples that the model gets right."""
+        if self._workload.data is None:
+            return None
+        model = self._trainer.model.eval()
+        right = total = 0
+        with torch.inference_mode():
+            for batch in self._workload.labelled(test=True):
+                if batch.labels is None:
+                    continue
+                found = logits_of(batch.call(model)).argmax(-1)
+                right += int((found == batch.labels).sum())
+                total += len(batch.labels)
+        model.train()
+        return right / total if total else None
+
+    def _told_accuracy(self, before: float | None) -> None:
+        after = self._accuracy()
+        if before is not None and after is not None:
+            self.report.metric("accuracy_before", before, "share")
+            self.report.metric("accuracy_after", after, "share")
+
+    def _leaks(self) -> None:
+        """See that a sample's output in eval mode is its own."""
+        if "batch_size" not in self._workload.axes:
+            return
+        self._context.say("putting a sample among others")
+        own, size = self._overfitted, len(next(iter(self._overfitted.named().values())))
+        (others,) = self._workload.calibration(1, batch_size=size)
+        model = self._trainer.model.eval()
+        found = among_others(model, own, others)
+        model.train()
+        self.report.details["leak"] = found.share
+        if found.matters:
+            self._fail(
+                f"in eval mode a sample's output {found.output} depends on the others in its batch "
+                f"(by {found.share:.2g} of its size): look for statistics taken over the batch"
+            )
+
+    @property
+    def _rate(self) -> float:
+        rate: float = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
+        return rate
+
+    def _fail(self, reason: str) -> None:
+        self.report.failure = f"{self.report.failure}; {reason}" if self.report.failure else reason
+
+
+def _apart(one: list[Step], other: list[Step]) -> float:
+    """Give the greatest relative difference of losses."""
+    pairs = zip(one, other, strict=True)
+    return max(abs(a.loss - b.loss) / (abs(a.loss) or 1.0) for a, b in pairs)
+
+
+def _listed(names: list[str]) -> str:
+    """Name a few."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
