@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -36,14 +36,15 @@ class Digits:
         images, labels = self._part(test=False)
         generator = torch.Generator().manual_seed(draw.seed)
         while True:
-            for chosen in torch.randperm(len(images), generator=generator).split(self.batch_size):
+            order = torch.randperm(len(images), generator=generator)
+            for chosen in torch.split(order, self.batch_size):
                 yield self._batch(images[chosen], labels[chosen], draw.sizes["image_size"])
 
     def test(self, draw: Draw) -> Iterator[Batch]:
         """Give the digits that training does not see, once."""
         images, labels = self._part(test=True)
-        parts = zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
-        for some, wanted in parts:
+        split = partial(torch.split, split_size_or_sections=self.batch_size)
+        for some, wanted in zip(split(images), split(labels), strict=True):
             yield self._batch(some, wanted, draw.sizes["image_size"])
 
     def _part(self, *, test: bool) -> tuple[Tensor, Tensor]:

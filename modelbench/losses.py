@@ -57,7 +57,7 @@ def same_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
 
 @starts_at(lambda outputs, batch: guess(outputs, batch) if logits_of(outputs).shape[-1] > 1 else 0)
 def classes(outputs: Any, batch: Batch) -> Tensor:
-    """Cross-entropy of classes: the batch's labels, else sample i is of class i modulo their number.
+    """Cross-entropy of classes: the batch's labels, or else i modulo their number for sample i.
 
     The logits are `[b, classes]`, or `[b, t, classes]` with one class for the whole sample. With a
     single class it is a regression, and the mean square is taken.

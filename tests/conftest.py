@@ -44,10 +44,17 @@ QUICK = {
     "test.benchmark.warmup_s": "0.1",
     "test.benchmark.batch_sizes": "[]",
     "test.benchmark.prompt_lengths": "[]",
+    "test.algorithm.steps": "10",
+    "test.algorithm.data_steps": "40",
+    "test.algorithm.min_drop": "0.001",
+    "test.dynamic.point_s": "0.01",
+    "test.dynamic.memory_mib": "300",
+    "test.dynamic.call_s": "2",
+    "test.dynamic.export": "false",
     "test.quantization.schemes": "[fp32]",
     "test.quantization.budget_s": "0.1",
 }
-"""Settings where a test says nothing else: it waits for no narrow interval, and no compiler."""
+"""Settings where a test says nothing else: it waits for no narrow interval, and for no compiler."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whether a sample's output is its own: the same whatever else is in the batch, or after padding."""
+"""Whether a sample's output is its own, whatever else is in the batch, and with padding or not."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from torch.export import Dim
 
 from modelbench.apart import Send
 from modelbench.batch import Batch
-from modelbench.measure.trials import in_one_line
+from modelbench.measure.attempts import in_one_line
 from modelbench.workload import Workload
 
 
@@ -35,13 +35,13 @@ class Exported:
 
 
 def try_export(workload: Workload, others: Mapping[str, int], send: Send) -> None:
-    """Send an Exported; `others` has another size of each axis, by which its dimensions are found."""
+    """Send an Exported; `others` has another size of each axis, which shows its dimensions."""
     # A size of one would be taken for a constant.
     batch = workload.several()
     grown = {axis: _grown(workload, batch, axis, size) for axis, size in others.items()}
     model = workload.build()
     settings = getattr(model, "config", None)
-    if getattr(settings, "use_cache", False):
+    if settings is not None and getattr(settings, "use_cache", False):
         settings.use_cache = False  # transformers' caches are no type that can be exported
     named = _by_parameter(model, batch)
     names = dict(zip(batch.named(), named, strict=True))
@@ -83,9 +83,7 @@ def _read(
     """See which dimensions the program left open."""
     inputs = set(program.graph_signature.user_inputs)
     nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in inputs]
-    shapes = {
-        name: node.meta["val"].shape for name, node in zip(names, nodes, strict=False)
-    }
+    shapes = {name: node.meta["val"].shape for name, node in zip(names, nodes, strict=False)}
     dynamic, fixed = [], {}
     for axis, dims in grown.items():
         sizes = [shapes[name][d] for name, places in dims.items() for d in places]

@@ -14,37 +14,38 @@ from modelbench.measure.live import Live
 
 Options = Mapping[str, Any]
 Formula = Callable[[Tensor, Tensor, Options], Tensor]
-"""Parameter, gradient and the group's options give the parameter after the first step."""
+"""Parameter, gradient and the group's options give the first step at a learning rate of one."""
 
 
 def _decayed(p: Tensor, g: Tensor, o: Options) -> Tensor:
     """Add what pulls the weights to zero to the gradient (L2 regularisation)."""
-    return g + o["weight_decay"] * p
+    whole: Tensor = g + o["weight_decay"] * p
+    return whole
 
 
 def _sgd(p: Tensor, g: Tensor, o: Options) -> Tensor:
     g = _decayed(p, g, o)  # the momentum's buffer begins as the gradient
-    return p - o["lr"] * (g * (1 + o["momentum"]) if o["nesterov"] else g)
+    step: Tensor = g * (1 + o["momentum"]) if o["nesterov"] else g
+    return step
 
 
 def _adam(p: Tensor, g: Tensor, o: Options) -> Tensor:
-    if not o.get("decoupled_weight_decay"):
-        g = _decayed(p, g, o)
-    else:
-        p = p * (1 - o["lr"] * o["weight_decay"])
-    return p - o["lr"] * g / (g.abs() + o["eps"])  # both moments are corrected to g and g squared
+    g = g if o.get("decoupled_weight_decay") else _decayed(p, g, o)
+    step: Tensor = g / (g.abs() + o["eps"])  # both moments are corrected to g and g squared
+    return step + o["weight_decay"] * p if o.get("decoupled_weight_decay") else step
 
 
 def _adagrad(p: Tensor, g: Tensor, o: Options) -> Tensor:
     g = _decayed(p, g, o)
-    return p - o["lr"] * g / ((g.square() + o["initial_accumulator_value"]).sqrt() + o["eps"])
+    step: Tensor = g / ((g.square() + o["initial_accumulator_value"]).sqrt() + o["eps"])
+    return step
 
 
 def _rmsprop(p: Tensor, g: Tensor, o: Options) -> Tensor:
-    g = _decayed(p, g, o)
-    average = (1 - o["alpha"]) * g
-    centred = average.square() if o["centered"] else torch.zeros_like(g)
-    return p - o["lr"] * g / (((1 - o["alpha"]) * g.square() - centred).sqrt() + o["eps"])
+    g, share = _decayed(p, g, o), 1 - o["alpha"]
+    centred = (share * g).square() if o["centered"] else torch.zeros_like(g)
+    step: Tensor = g / ((share * g.square() - centred).sqrt() + o["eps"])
+    return step
 
 
 # Adam: Kingma and Ba 2015; AdamW: Loshchilov and Hutter 2019; Adagrad: Duchi et al. 2011.
@@ -78,7 +79,9 @@ class Before:
 
         Raises LookupError where no formula is known for the optimizer.
         """
-        formula = next((f for kind, f in FORMULAS.items() if isinstance(self.optimizer, kind)), None)
+        formula = next(
+            (f for kind, f in FORMULAS.items() if isinstance(self.optimizer, kind)), None
+        )
         if formula is None:
             raise LookupError
         options = {id(p): g for g in self.optimizer.param_groups for p in g["params"]}
@@ -89,7 +92,7 @@ class Before:
             group = options[id(parameter)]
             before, after = self.copies[name].double(), parameter.detach().double()
             gradient = parameter.grad.double() * (-1 if group.get("maximize") else 1)
-            wanted = formula(before, gradient, group)
+            wanted = before - group["lr"] * formula(before, gradient, group)
             # A float32 weight cannot move by less than its last bit.
             least = torch.finfo(parameter.dtype).eps * float(before.abs().max())
             allowed = LOOSE * float((wanted - before).abs().max()) + 2 * least

@@ -18,7 +18,7 @@ from modelbench.batch import Batch
 from modelbench.measure.counting import on_shapes
 from modelbench.measure.first_step import Keeps
 from modelbench.measure.live import Live, Saved, inference_peak, own_tensors, size_of
-from modelbench.measure.memory import Meter, give_back
+from modelbench.measure.memory import Meter, give_back, load_libraries
 from modelbench.measure.training import Trainer
 from modelbench.workload import Workload
 
@@ -110,7 +110,8 @@ def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Sen
 def measure_inference(workload: Workload, send: Send) -> None:
     """Send what an inference holds."""
     give_back()
-    _load_libraries(workload)
+    workload.batch()
+    load_libraries(workload.device)
     meter = Meter(workload.device)
     shipped = workload.ship()
     weights = meter.held()
@@ -130,7 +131,8 @@ def measure_training(
     """
     if tight:
         give_back()
-    _load_libraries(workload)
+    workload.batch()
+    load_libraries(workload.device)
     Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))  # imports what it needs
     batch = workload.batch()
     meter = Meter(workload.device)
@@ -156,11 +158,3 @@ def _noting(meter: Meter, seen: dict[str, int]) -> Callable[[str], None]:
         seen[part] = meter.held()
 
     return notice
-
-
-def _load_libraries(workload: Workload) -> None:
-    """Let what computing loads, threads and libraries, be there before the account begins."""
-    device = workload.device
-    workload.batch()
-    layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).to(device)
-    layer(torch.ones(1, 3, 8, 8, device=device)).sum().backward()

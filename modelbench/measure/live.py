@@ -14,12 +14,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-
 aten = torch.ops.aten
 COPIES = {aten.convolution.default, aten.convolution_backward.default}
 
 
-class Live(TorchDispatchMode):
+class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storages that operations make, as long as somebody refers to them.
 
     What a kernel needs for itself while it runs is not seen, but for convolutions on the CPU:
@@ -27,7 +26,7 @@ class Live(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._alive: set[int] = set()
 

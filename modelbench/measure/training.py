@@ -123,7 +123,9 @@ class Trainer:
         if not math.isfinite(value):
             layer = first_not_finite(self.model, partial(self._forward, batch))
             where = f"first from {layer}" if layer else "from no layer, but from the loss itself"
-            raise TrainingError(f"step {number}: the loss is {value}, {where}{self._wrong_weight()}")
+            raise TrainingError(
+                f"step {number}: the loss is {value}, {where}{self._wrong_weight()}"
+            )
         if not loss.requires_grad:
             raise TrainingError(
                 "the loss has no gradient: it is detached from every trainable parameter, by "

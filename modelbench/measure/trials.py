@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -14,37 +14,16 @@ from torch import Tensor, nn
 
 from modelbench.apart import Ended, Send, apart
 from modelbench.batch import Batch
+from modelbench.measure.attempts import in_one_line, past, trouble
 from modelbench.measure.consistency import Difference, alone_and_together, common
 from modelbench.measure.fidelity import all_finite
-from modelbench.measure.flops import count_macs
-from modelbench.measure.counting import without_memory
 from modelbench.measure.layers import shapes
-from modelbench.measure.live import inference_peak, own_tensors, size_of
-from modelbench.measure.memory import Meter, give_back
-from modelbench.measure.needs import Needs, find_needs, last_that_works
+from modelbench.measure.memory import Meter, give_back, load_libraries
+from modelbench.measure.needs import last_that_works
 from modelbench.measure.timing import Rule, time_call, wait_for
 from modelbench.workload import Workload
 
 Sizes = Mapping[str, int]
-
-LARGER = (2, 4, 8)
-"""Times the usual size at which growth is looked at."""
-LONGEST = 200
-"""Characters of an error message."""
-FARTHEST = 64
-"""Times the usual size beyond which nothing is looked for."""
-
-
-@dataclass(frozen=True)
-class Foreseen:
-    """One size on shapes alone."""
-
-    axis: str
-    size: int
-    error: str | None = None
-    peak: int = 0
-    """Bytes, weights included."""
-    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,91 +38,6 @@ class Outcome:
     """Bytes, weights included."""
 
 
-class _Ghost:
-    """The model without memory."""
-
-    def __init__(self, workload: Workload) -> None:
-        self._workload, self._shipped = workload, workload.ship()
-        self.model, self._mode = without_memory(self._shipped.model)
-
-    def run(self, sizes: Sizes, act: Callable[[Batch], Any]) -> Any:
-        """Act on input of these sizes."""
-        batch = self._shipped.batch(self._workload.batch(**sizes))
-        with self._mode, torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            return act(batch.map(self._mode.from_tensor))
-
-    def works(self, axis: str, size: int) -> bool:
-        """Tell whether the model takes a size."""
-        act = partial(self.run, {axis: size}, lambda batch: batch.call(self.model))
-        return size > 0 and _trouble(act) is None
-
-    def largest(self, axis: str, needs: Needs, most: float, late: Callable[[], bool]) -> Foreseen:
-        """Find the largest size whose call takes at most so many bytes."""
-        usual, step = self._workload.axes[axis], needs.step or 1
-
-        def fits(size: int) -> bool:
-            found = self.foresee(axis, size)
-            return found.error is None and found.peak <= most
-
-        low = high = usual
-        while fits(high) and not late() and high < FARTHEST * usual:
-            low, high = high, high + max(step, high // step * step)
-        if not fits(high):
-            high = last_that_works(fits, low, high, step, late)
-        return self.foresee(axis, high)
-
-    def foresee(self, axis: str, size: int) -> Foreseen:
-        """Count what a size takes."""
-
-        def count(batch: Batch) -> None:
-            call = partial(batch.call, self.model)
-            found.append(inference_peak(self.model, call, batch.named().values()))
-            found.append(count_macs(self.model, call).total)
-
-        found: list[int] = []
-        error = _trouble(partial(self.run, {axis: size}, count))
-        return Foreseen(axis, size, error) if error else Foreseen(axis, size, None, *found)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What is foreseen of an axis."""
-
-    name: str
-    needs: Needs
-    sizes: Sequence[Foreseen]
-    """Those wanted."""
-    larger: Sequence[Foreseen]
-    """Some more, at which growth shows what it is."""
-    largest: Foreseen
-    """The largest within the memory."""
-
-
-def foresee(
-    workload: Workload,
-    wanted: Mapping[str, Sequence[int]],
-    most: float,
-    budget_s: float,
-    send: Send,
-) -> None:
-    """Send the bytes of the weights, then an Axis for each: all on shapes alone.
-
-    `most` are the bytes that a call may take.
-
-    Raises what the model raises at its usual sizes.
-    """
-    ghost = _Ghost(workload)
-    ghost.run({}, lambda batch: batch.call(ghost.model))
-    send(size_of(own_tensors(ghost.model)))
-    for axis, sizes in wanted.items():
-        usual, late = workload.axes[axis], partial(_past, perf_counter() + budget_s)
-        needs = find_needs(partial(ghost.works, axis), usual, late)
-        found = [ghost.foresee(axis, size) for size in sizes]
-        grown = [ghost.foresee(axis, factor * usual) for factor in LARGER]
-        late = partial(_past, perf_counter() + budget_s)
-        send(Axis(axis, needs, found, grown, ghost.largest(axis, needs, most, late)))
-
-
 class Session:
     """A model that is called at one size after the other."""
 
@@ -151,6 +45,7 @@ class Session:
         give_back()
         self.workload = workload
         workload.batch()
+        load_libraries(workload.device)
         self._meter = Meter(workload.device)
         self.shipped = workload.ship()
         self._rule = Rule(point_s, min_samples=5, min_s=0.0, warmup_s=0.0, precision=0.02)
@@ -177,7 +72,9 @@ class Session:
             del outputs
             median = seconds * 1e3
             if timed and seconds < self._rule.budget_s:
-                timing = time_call(partial(batch.call, self.model), self._rule, self.workload.device)
+                timing = time_call(
+                    partial(batch.call, self.model), self._rule, self.workload.device
+                )
                 median = sorted(timing.samples_ms)[len(timing.samples_ms) // 2]
         return Outcome(None, shape, finite, median, peak)
 
@@ -186,9 +83,7 @@ Task = Callable[[Session], Any]
 """One thing to do with a model; pickles where processes are spawned."""
 
 
-def outcomes(
-    workload: Workload, tasks: Sequence[Task], point_s: float
-) -> Iterator[Any]:
+def outcomes(workload: Workload, tasks: Sequence[Task], point_s: float) -> Generator[Any]:
     """Do the tasks, in one process as long as it lives; one that dies is an Outcome like others."""
     done = 0
     while done < len(tasks):
@@ -196,7 +91,7 @@ def outcomes(
             for outcome in apart(partial(_run, workload, tasks[done:], point_s), workload.device):
                 done += 1
                 yield outcome
-        except Ended as end:
+        except Ended as end:  # noqa: PERF203  (a new process goes on with the next task)
             done += 1
             yield Outcome(str(end))
 
@@ -229,13 +124,13 @@ def not_square(session: Session, sizes: Sizes, larger: Sizes) -> Outcome:
     return session.call(small.joined(large, cut), timed=False)
 
 
-def greatest(session: Session, axis: str, low: int, high: int, step: int, budget_s: float) -> int:
-    """Find the greatest size that really works."""
+def greatest(session: Session, axis: str, between: tuple[int, int], step: int, end_s: float) -> int:
+    """Find the greatest size that really works, between one that does and one that does not."""
 
     def works(size: int) -> bool:
-        return _trouble(partial(at_size, session, {axis: size}, timed=False)) is None
+        return trouble(partial(at_size, session, {axis: size}, timed=False)) is None
 
-    return last_that_works(works, low, high, step, partial(_past, perf_counter() + budget_s))
+    return last_that_works(works, *between, step, partial(past, perf_counter() + end_s))
 
 
 def same_alone(session: Session) -> Difference:
@@ -261,22 +156,3 @@ def same_padded(session: Session, shorter: int) -> Difference | None:
     call = partial(session.model, attention_mask=mask.to(session.workload.device))
     with torch.inference_mode():
         return common(short.call(session.model), batch.call(call))
-
-
-def _past(end: float) -> bool:
-    return perf_counter() > end
-
-
-def _trouble(act: Callable[[], Any]) -> str | None:
-    """Do something; give what it raises in one line."""
-    try:
-        act()
-    except Exception as error:  # the model's code may raise anything
-        return in_one_line(error)
-    return None
-
-
-def in_one_line(error: BaseException) -> str:
-    """Give an exception's type and first line, cut where that is a whole paragraph."""
-    line = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {line if len(line) <= LONGEST else line[:LONGEST] + '...'}"

@@ -29,7 +29,7 @@ def checked_optimizer(optimizer: Any) -> None:
 
 @dataclass(frozen=True)
 class Algorithm(Stage):
-    """Trains on labelled data where the model's YAML names some, else on one batch, over and over."""
+    """Trains on the labelled data of the model's YAML, or else on one batch over and over."""
 
     timeout_s: float = 600.0
     optimizer: Any = field(default_factory=adamw)
@@ -56,7 +56,7 @@ class Algorithm(Stage):
         checked_optimizer(self.optimizer)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the losses and what the checks found; raises Skip where there is nothing to train."""
+        """Give the losses and what the checks found; raises Skip with nothing to train."""
         from modelbench.stages.training import Training
 
         training = Training(self, workload, context)

@@ -6,11 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelbench.measure.consistency import Difference
+from modelbench.measure.foreseen import Axis, Foreseen
 from modelbench.measure.growth import Power
 from modelbench.measure.needs import Needs
 from modelbench.measure.trials import (
-    Axis,
-    Foreseen,
     Outcome,
     Task,
     at_size,
@@ -21,6 +20,7 @@ from modelbench.measure.trials import (
     same_padded,
 )
 from modelbench.plots import growth
+from modelbench.stages.findings import add_exponents, compared
 
 if TYPE_CHECKING:
     from modelbench.stages.scaling import Scaling
@@ -75,21 +75,15 @@ class AxisTrials:
             "peak_mib": {size: outcome.peak / MIB for size, outcome in self._good.items()},
             "macs_g": {f.size: f.macs / 1e9 for f in self._sizes.values() if f.macs},
         }
-        report.curves |= {f"{self.name}/{name}": points for name, points in curves.items() if points}
+        report.curves |= {
+            f"{self.name}/{name}": points for name, points in curves.items() if points
+        }
         fits = {
             "scaling": ("latency", Power.of(curves["p50_ms"])),
             "memory": ("memory beyond the weights", self._memory()),
             "macs": ("MACs", Power.of(curves["macs_g"])),
         }
-        grows = []
-        for name, (words, fit) in fits.items():
-            if fit is None:
-                continue
-            low, high = fit.interval
-            report.metric(f"{self.name}/{name}_exponent", fit.exponent, "exponent")
-            report.metric(f"{self.name}/{name}_exponent_ci_low", low, "exponent")
-            report.metric(f"{self.name}/{name}_exponent_ci_high", high, "exponent")
-            grows.append(f"{words} {fit.exponent:.2f}")
+        grows = add_exponents(report, self.name, fits)
         if grows:
             self._notes.append(f"grows by the power of: {', '.join(grows)}")
         needs = self._needs
@@ -176,7 +170,7 @@ class AxisTrials:
         """Say what a further call has shown."""
         report, notes = self._report, self._notes
         if isinstance(outcome, Difference):
-            self._compared(name, outcome)
+            notes += compared(report, name, outcome)
         elif name in ("alone", "padded"):
             if outcome is not None:  # there is no mask
                 report.warnings.append(f"{self.name}: {outcome.error}")
@@ -194,23 +188,6 @@ class AxisTrials:
             elif self._needs is not None:
                 self._needs = self._needs.upto(most)
 
-    def _compared(self, name: str, found: Difference) -> None:
-        report = self._report
-        report.details[name] = found.share
-        if not found.matters:
-            how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
-            self._notes.append(f"a sample's output is the same {how}")
-        elif name == "alone":
-            report.failure = (
-                f"a sample's output {found.output} is another one alone than in a batch (by "
-                f"{found.share:.2g} of its size): look for statistics taken over the batch"
-            )
-        else:
-            report.warnings.append(
-                f"the output {found.output} is another one with padding behind it that "
-                f"attention_mask covers (by {found.share:.2g} of its size)"
-            )
-
     def _find_greatest(self) -> None:
         """Look for the limit between what really works and what works on shapes only."""
         needs = self._needs
@@ -218,15 +195,15 @@ class AxisTrials:
         if needs is None or needs.step is None or not above or self._sizes[above[0]].error:
             return
         search = partial(
-            greatest, axis=self.name, low=max(self._good), high=above[0], step=needs.step,
-            budget_s=SEARCH_S,
+            greatest, axis=self.name, between=(max(self._good), above[0]), step=needs.step,
+            end_s=SEARCH_S,
         )  # fmt: skip
         (most,) = self._all.do([search])
         if isinstance(most, int):
             self._needs = needs.upto(most)
 
     def _memory(self) -> Power | None:
-        """Fit what a call takes beyond the weights, as foreseen, where the input is what matters."""
+        """Fit what a call takes beyond the weights, as foreseen, from the usual size up."""
         if self._foreseen is None:
             return None
         found = [*self._sizes.values(), *self._foreseen.larger]

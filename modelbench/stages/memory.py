@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelbench.results import Report, Skip
-from modelbench.stages.stage import Context, Stage
 from modelbench.stages.algorithm import adamw, checked_optimizer
+from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.measure.footprint import Training
@@ -21,8 +21,6 @@ MISSED = 0.2
 """Share by which a prediction may miss before it is a warning,"""
 ROUNDING = 48 * MIB
 """or bytes, which libraries take when they are first called."""
-SHARE = 0.9
-"""Of the free memory that a measurement may take."""
 SHOWN = 5
 
 
@@ -33,15 +31,18 @@ class Memory(Stage):
     timeout_s: float = 900.0
     optimizer: Any = field(default_factory=adamw)
     """Of the training step, as in the stage `algorithm`."""
+    margin: float = 0.9
+    """Share of the free memory that a measurement may take."""
 
     def __post_init__(self) -> None:
         """Check that an optimizer is named as one."""
         super().__post_init__()
         checked_optimizer(self.optimizer)
+        positive("margin", self.margin)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics; what does not fit into the memory is foreseen only."""
-        footprint = Footprint(workload, context, self.optimizer)
+        footprint = Footprint(workload, context, self)
         footprint.inference()
         footprint.training()
         return footprint.report
@@ -50,13 +51,13 @@ class Memory(Stage):
 class Footprint:
     """The memory of one model."""
 
-    def __init__(
-        self, workload: Workload, context: Context, optimizer: Mapping[str, Any]
-    ) -> None:
-        self.report = Report()
-        self._workload, self._context, self._optimizer = workload, context, optimizer
+    def __init__(self, workload: Workload, context: Context, settings: Memory) -> None:
+        self.report, self._settings = Report(), settings
+        self._workload, self._context = workload, context
         if context.device.type == "cpu":
-            self.report.notes.append("measured: what is resident beyond torch itself, by the kernel")
+            self.report.notes.append(
+                "measured: what is resident beyond torch itself, by the kernel"
+            )
 
     def inference(self) -> None:
         """Foresee and measure one call in inference."""
@@ -80,7 +81,7 @@ class Footprint:
         """Foresee and measure one step of training."""
         from modelbench.measure.footprint import foresee_training, measure_training
 
-        given = {"lr": self._workload.learning_rate, **self._optimizer}
+        given = {"lr": self._workload.learning_rate, **self._settings.optimizer}
         try:
             foreseen = self._foresee("training", partial(foresee_training, self._workload, given))
         except Skip as skip:
@@ -133,7 +134,7 @@ class Footprint:
         from modelbench.measure.memory import free
 
         there = free(self._context.device)
-        if foreseen is None or foreseen.peak <= SHARE * there:
+        if foreseen is None or foreseen.peak <= self._settings.margin * there:
             return True
         self.report.notes.append(
             f"{what} is foreseen only: it needs {foreseen.peak / GIB:.1f} GiB, and "
@@ -176,7 +177,9 @@ class Footprint:
             table.writerow(["layer", "activations_mib"])
             table.writerows((path or "(model)", f"{size / MIB:.4f}") for path, size in ranked)
         self.report.artifacts.append(file.name)
-        most = ", ".join(f"{path or 'outside layers'} {size / MIB:,.1f}" for path, size in ranked[:SHOWN])
+        most = ", ".join(
+            f"{path or 'outside layers'} {size / MIB:,.1f}" for path, size in ranked[:SHOWN]
+        )
         if most:
             self.report.notes.append(f"most is kept for the backward pass by, in MiB: {most}")
 

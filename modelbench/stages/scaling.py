@@ -7,9 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from modelbench.apart import Ended, apart
+from modelbench.measure.attempts import in_one_line
 from modelbench.measure.exporting import Exported, try_export
+from modelbench.measure.foreseen import Axis, foresee
 from modelbench.measure.memory import free
-from modelbench.measure.trials import Axis, Outcome, Task, foresee, in_one_line, outcomes
+from modelbench.measure.trials import Outcome, Task, outcomes
 from modelbench.results import Report
 from modelbench.stages.axis import MIB, AxisTrials
 from modelbench.stages.stage import Context

@@ -9,16 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-from hydra.utils import get_object
 from torch import Tensor
 
 from modelbench.batch import Batch
-from modelbench.losses import logits_of
+from modelbench.measure.accuracy import accuracy
 from modelbench.measure.consistency import among_others
-from modelbench.measure.first_step import Before, Keeps
+from modelbench.measure.first_step import Before
 from modelbench.measure.memory import free
 from modelbench.measure.training import Step, Trainer, TrainingError
 from modelbench.results import Report, Skip
+from modelbench.stages.first_step import listed, optimizer_faults, start_of_loss
 from modelbench.stages.stage import Context
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ LEAST_STEPS = 10
 """Steps that are taken whatever the budget."""
 SAVED, REPEATED = 2, 4
 """Steps before the checkpoint, and those that are taken a second time."""
-NEAR = 0.2
-"""Relative distance from its guess within which an untrained loss is where it should be."""
 EXACT, CLOSE = 0.0, 1e-3
 """Relative differences of a loss that was computed twice: none, and what kernels may vary by."""
 COPIES = 5
@@ -51,7 +49,7 @@ class Training:
 
     def learn(self) -> None:
         """Train, and hold the outcome against what is expected."""
-        before_it = self._accuracy()
+        right = self._accuracy()
         trained = self._trainer.trained
         kept = {n: p.detach().clone() for n, p in self._frozen.items()}
         before: Before | None = Before.of(self._trainer.optimizer, trained)
@@ -65,7 +63,7 @@ class Training:
                 self._fail(str(error))
                 break
             if before is not None:
-                self._first(before)
+                self._first_step(before)
                 before = None
             if number + 1 >= LEAST_STEPS and self._spent > self._settings.budget_s:
                 self.report.notes.append(
@@ -73,12 +71,18 @@ class Training:
                 )
                 break
         self._figures()
+        if kept:
+            count = f"{len(kept)} of {len(kept) + len(trained)} parameters"
+            self.report.notes.append(f"frozen: {listed(list(kept))} ({count})")
         moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
         if moved:
-            self._fail(f"frozen, but moved: {_listed(moved)}")
+            self._fail(f"frozen, but moved: {listed(moved)}")
         self._gradients()
         if self.report.failure is None:
-            self._told_accuracy(before_it)
+            after = self._accuracy()
+            if right is not None and after is not None:
+                self.report.metric("accuracy_before", right, "share")
+                self.report.metric("accuracy_after", after, "share")
             self._leaks()
 
     def repeat(self) -> None:
@@ -104,13 +108,14 @@ class Training:
         self.report.details["resume_difference"] = later
         if later > max(CLOSE, 2 * apart):
             self._fail(
-                f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} apart: "
-                "something that the model or the optimizer keeps is not in its state_dict"
+                f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} "
+                "apart: something that the model or the optimizer keeps is not in its state_dict"
             )
         elif apart <= CLOSE:
             how = "to the last bit" if max(apart, later) == EXACT else f"within {CLOSE:g}"
             self.report.notes.append(
-                f"the same seed gives the same losses, and so does going on from a checkpoint, {how}"
+                "the same seed gives the same losses, and so does going on from a checkpoint, "
+                f"{how}"
             )
 
     def _new(self) -> Trainer:
@@ -123,8 +128,8 @@ class Training:
         there = free(self._workload.device)
         if (needed := (COPIES - 1) * weights) > 0.8 * there:
             raise Skip(
-                f"training needs over {needed / GIB:.1f} GiB for gradients and optimizer alone, and "
-                f"{there / GIB:.1f} GiB are free; test=memory predicts the whole of it"
+                f"training needs over {needed / GIB:.1f} GiB for gradients and optimizer alone, "
+                f"and {there / GIB:.1f} GiB are free; test=memory predicts the whole of it"
             )
 
     @property
@@ -161,67 +166,12 @@ class Training:
     def _batch(self, number: int) -> Batch:
         return self._batches[number % len(self._batches)]
 
-    def _first(self, before: Before) -> None:
-        """Look at the first step: where the loss starts, and what the optimizer did."""
-        step, report = self._steps[0], self.report
-        report.details["expected_first_loss"] = step.guess
-        random = self._workload.pretrained is None
-        if step.guess is not None and random and abs(step.loss - step.guess) > NEAR * step.guess:
-            report.warnings.append(
-                f"the loss starts at {step.loss:.4g}, over {NEAR:.0%} away from the {step.guess:.4g} "
-                "of a model that guesses: look at the initialisation and at the loss"
-            )
-        if step.guess is not None and not random and step.loss > step.guess:
-            report.warnings.append(
-                f"the pretrained model's loss is {step.loss:.4g}, worse than the {step.guess:.4g} of "
-                "guessing: look at the weights and at the input"
-            )
-        optimizer = self._trainer.optimizer
-        name = type(optimizer).__name__
-        if type(optimizer) is not get_object(self._settings.optimizer["_target_"]):
-            self._fail(f"the optimizer is {name}, not {self._settings.optimizer['_target_']}")
-        if step.grad_norm is None:  # FP16 leaves out a step whose gradients overflow
-            return
-        unmoved = [n for n in before.unmoved() if n not in self._trainer.unreached]
-        rates = [group.get("lr") for group in optimizer.param_groups]
-        if unmoved and set(rates) == {0}:
-            self._fail(f"the learning rate is 0: {name} moves no parameter")
-        elif unmoved:
-            self._fail(f"{name} does not move {_listed(unmoved)}, in spite of its gradient")
-        try:
-            wrong = before.wrong()
-        except LookupError:
-            report.notes.append(f"{name}: no formula known here, so its step was not checked by hand")
-        else:
-            if wrong:
-                self._fail(
-                    f"{name}'s first step on {wrong} is not what its learning rate and weight decay "
-                    "make by hand"
-                )
-        self._state(name)
-
-    def _state(self, name: str) -> None:
-        """Hold the size of the optimizer's state against what such a one keeps."""
-        trainer = self._trainer
-        # A parameter of no dimension looks like the counter of steps.
-        reached = [p for p in trainer.trained.values() if p.grad is not None and p.ndim]
-        each = Keeps.of(trainer.make).state
-        wanted = each * sum(p.numel() * p.element_size() for p in reached)
-        state = trainer.optimizer.state
-        found = sum(
-            value.numel() * value.element_size()
-            for parameter in reached
-            for value in state[parameter].values()
-            if isinstance(value, Tensor) and value.shape == parameter.shape
-        )
-        self.report.details["optimizer"] = {"class": name, "state_mib": found / 2**20}
-        self.report.notes.append(
-            f"{name} keeps {each} numbers for each parameter, {found / 2**20:,.2f} MiB"
-        )
-        if found != wanted:
-            self.report.warnings.append(
-                f"{name} keeps {found / 2**20:.2f} MiB, and {wanted / 2**20:.2f} MiB were expected"
-            )
+    def _first_step(self, before: Before) -> None:
+        named = self._settings.optimizer["_target_"]
+        pretrained = self._workload.pretrained is not None
+        start_of_loss(self.report, self._steps[0], pretrained=pretrained)
+        for fault in optimizer_faults(self.report, self._trainer, before, self._steps[0], named):
+            self._fail(fault)
 
     def _figures(self) -> None:
         """Add the curve, and decide by it."""
@@ -261,39 +211,23 @@ class Training:
         self.report.details["dead_params"] = dead
         if dead and len(self._steps) > 1:
             self.report.warnings.append(
-                f"no gradient, or only zero, ever reached {_listed(dead)}: not used, detached, or "
+                f"no gradient, or only zero, ever reached {listed(dead)}: not used, detached, or "
                 "behind an activation that is dead"
             )
 
     def _accuracy(self) -> float | None:
-        """Give the share of unseen labelled samples that the model gets right."""
         if self._workload.data is None:
             return None
-        model = self._trainer.model.eval()
-        right = total = 0
-        with torch.inference_mode():
-            for batch in self._workload.labelled(test=True):
-                if batch.labels is None:
-                    continue
-                found = logits_of(batch.call(model)).argmax(-1)
-                right += int((found == batch.labels).sum())
-                total += len(batch.labels)
-        model.train()
-        return right / total if total else None
-
-    def _told_accuracy(self, before: float | None) -> None:
-        after = self._accuracy()
-        if before is not None and after is not None:
-            self.report.metric("accuracy_before", before, "share")
-            self.report.metric("accuracy_after", after, "share")
+        return accuracy(self._trainer.model, self._workload.labelled(test=True))
 
     def _leaks(self) -> None:
         """See that a sample's output in eval mode is its own."""
         if "batch_size" not in self._workload.axes:
             return
         self._context.say("putting a sample among others")
-        own, size = self._overfitted, len(next(iter(self._overfitted.named().values())))
-        (others,) = self._workload.calibration(1, batch_size=size)
+        sizes = {"batch_size": max(2, self._workload.axes["batch_size"])}
+        own = self._workload.batch(**sizes)
+        (others,) = self._workload.calibration(1, **sizes)
         model = self._trainer.model.eval()
         found = among_others(model, own, others)
         model.train()
@@ -317,9 +251,3 @@ def _apart(one: list[Step], other: list[Step]) -> float:
     """Give the greatest relative difference of losses."""
     pairs = zip(one, other, strict=True)
     return max(abs(a.loss - b.loss) / (abs(a.loss) or 1.0) for a, b in pairs)
-
-
-def _listed(names: list[str]) -> str:
-    """Name a few."""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

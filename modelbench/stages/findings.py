@@ -1,0 +1,44 @@
+"""What the trials of an axis come to in the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelbench.measure.consistency import Difference
+from modelbench.measure.growth import Power
+from modelbench.results import Report
+
+
+def add_exponents(
+    report: Report, axis: str, fits: Mapping[str, tuple[str, Power | None]]
+) -> list[str]:
+    """Add the exponents with their intervals; give the words for them."""
+    grows = []
+    for name, (words, fit) in fits.items():
+        if fit is None:
+            continue
+        low, high = fit.interval
+        report.metric(f"{axis}/{name}_exponent", fit.exponent, "exponent")
+        report.metric(f"{axis}/{name}_exponent_ci_low", low, "exponent")
+        report.metric(f"{axis}/{name}_exponent_ci_high", high, "exponent")
+        grows.append(f"{words} {fit.exponent:.2f}")
+    return grows
+
+
+def compared(report: Report, name: str, found: Difference) -> list[str]:
+    """Tell whether a sample's output stays the same `alone` or `padded`; give notes."""
+    report.details[name] = found.share
+    if not found.matters:
+        how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
+        return [f"a sample's output is the same {how}"]
+    if name == "alone":
+        report.failure = (
+            f"a sample's output {found.output} is another one alone than in a batch (by "
+            f"{found.share:.2g} of its size): look for statistics taken over the batch"
+        )
+    else:
+        report.warnings.append(
+            f"the output {found.output} is another one with padding behind it that "
+            f"attention_mask covers (by {found.share:.2g} of its size)"
+        )
+    return []

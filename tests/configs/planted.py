@@ -1,0 +1,203 @@
+"""Models with one fault each, and losses that are none."""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelbench.batch import Batch
+
+
+class Net(nn.Module):
+    """A small network of images without a fault."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = self.normalisation()
+        self.last = nn.Linear(4, 5)
+
+    def normalisation(self) -> nn.Module:
+        """Give the layer in the middle."""
+        return nn.Identity()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Take `[b, 3, h, w]`, give `[b, 5]`."""
+        logits: Tensor = self.last(self.pooled(images))
+        return logits
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Give `[b, 4]`."""
+        pooled: Tensor = self.norm(self.first(images)).relu().mean((2, 3))
+        return pooled
+
+
+class Detached(Net):
+    """The gradient does not reach the first layer."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Let go of it."""
+        return super().pooled(images).detach()
+
+
+class HalfFrozen(Net):
+    """The first layer was forgotten when the others were thawed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first.requires_grad_(False)
+
+
+class Frozen(Net):
+    """All is frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requires_grad_(False)
+
+
+class Moves(HalfFrozen):
+    """What is frozen moves all the same."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Change a frozen weight."""
+        self.first.weight.data += 0.01
+        return super().forward(images)
+
+
+class NaNLater(Net):
+    """The first layer breaks down in the sixth step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = Breaks()
+
+
+class Breaks(nn.Module):
+    """Give NaN from the sixth call in training on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Count."""
+        self.calls += self.training
+        return x * (float("nan") if self.calls > 5 else 1.0)
+
+
+class Loud(Net):
+    """It begins with the belief that all is of the first class."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last.bias.data[0] = 10.0
+
+
+class Leaks(Net):
+    """Statistics are taken over the batch in evaluation mode too."""
+
+    def normalisation(self) -> nn.Module:
+        """Give the usual mistake."""
+        return nn.BatchNorm2d(4, track_running_stats=False)
+
+
+class Eights(Net):
+    """Takes multiples of 8 only, from 16 to 64."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        size = images.shape[-1]
+        if size % 8 or not 16 <= size <= 64:
+            raise ValueError(f"cannot take {size} pixels")
+        return super().pooled(images)
+
+
+class OneSize(Net):
+    """Has a layer that knows the image's size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(4 * 32 * 32, 5)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Keep all pixels."""
+        return self.first(images).flatten(1)
+
+
+class Dies(Net):
+    """Ends the process at 48 pixels."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """End it, where numbers are computed."""
+        if images.shape[-1] == 48 and type(images) is Tensor:
+            import os
+
+            os._exit(7)
+        return super().pooled(images)
+
+
+class Spike(Net):
+    """Holds 512 MiB for 50 ms."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Take memory and give it back."""
+        if type(images) is Tensor or images.requires_grad:
+            held = bytearray(b"1") * (512 * 2**20)
+            time.sleep(0.05)
+            del held
+        return super().pooled(images)
+
+
+class Counts(Net):
+    """Keeps something that its state_dict does not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Depend on how often this was called."""
+        self.steps += self.training
+        return super().forward(images) * (1 + self.steps / 10)
+
+
+class Nothing(nn.Module):
+    """A model without parameters."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give the mean."""
+        return images.mean((2, 3))
+
+
+class Half(torch.optim.SGD):
+    """An optimizer that takes half of the step it says."""
+
+    def step(self, closure: Any = None) -> Any:
+        """Halve the learning rate behind the back."""
+        for group in self.param_groups:
+            group["lr"] /= 2
+        super().step(closure)
+        for group in self.param_groups:
+            group["lr"] *= 2
+
+
+def constant(outputs: Tensor, batch: Batch) -> Tensor:
+    """Depend on nothing."""
+    return (outputs * 0).sum() + 1.0
+
+
+def detached(outputs: Tensor, batch: Batch) -> Tensor:
+    """Lose the gradient."""
+    return outputs.detach().square().mean()
+
+
+def not_a_number(outputs: Tensor, batch: Batch) -> Tensor:
+    """Divide by zero."""
+    return outputs.sum() / 0 * 0
+
+
+def many(outputs: Tensor, batch: Batch) -> Tensor:
+    """Forget to reduce."""
+    return outputs.square()

@@ -1,0 +1,175 @@
+"""The dynamic stage finds which sizes a model takes, and what they cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Command
+
+from modelbench.measure.growth import Power
+from modelbench.measure.needs import Needs, find_needs
+
+
+def stage_of(command: Command, *words: str) -> dict[str, Any]:
+    """Run the stage on a planted model."""
+    done = command("model=planted", "test=dynamic", "test.dynamic.batch_size=[1,2]", *words)
+    stage: dict[str, Any] = done.results["stages"]["dynamic"]
+    assert done.status == (stage["status"] == "failed")
+    assert "Traceback" not in done.out + done.err
+    return stage
+
+
+def told(stage: dict[str, Any], axis: str) -> str:
+    """Give the sentence about an axis."""
+    (note,) = (n for n in stage["details"]["notes"] if n.startswith(f"{axis}: "))
+    return str(note)
+
+
+def values(stage: dict[str, Any]) -> dict[str, float]:
+    """Give the metrics by their short names."""
+    return {name.partition("/")[2]: m["value"] for name, m in stage["metrics"].items()}
+
+
+def test_a_sound_model_takes_any_size(command: Command) -> None:
+    """With the curves and exact MACs, which grow as the square."""
+    sizes = "test.dynamic.image_size=[8,16,32]"
+    stage = stage_of(command, sizes, "test.dynamic.export=true")
+    assert stage["status"] == "passed"
+    assert "any size from 1 up; also not square" in told(stage, "image_size")
+    assert "the same alone and in a batch" in told(stage, "batch_size")
+    macs = stage["curves"]["dynamic/image_size/macs_g"]
+    batch = 2
+    assert macs == {str(s): batch * (s * s * 3 * 4 * 9 + 4 * 5) / 1e9 for s in (8, 16, 32)}
+    assert set(stage["curves"]["dynamic/image_size/p50_ms"]) == {"8", "16", "32"}
+    found = values(stage)
+    assert (found["passed"], found["failed"]) == (5, 0)
+    assert found["image_size/macs_exponent"] == pytest.approx(2, abs=0.01)
+    assert "torch.export works, batch_size, image_size dynamic" in stage["details"]["notes"]
+    assert "plots/dynamic-image_size.png" in stage["artifacts"]
+
+
+def test_a_model_that_takes_multiples_of_8(command: Command) -> None:
+    """The divisor, the limits, and each wrong size with its error."""
+    sizes = "test.dynamic.image_size=[24,30,32,128]"
+    stage = stage_of(command, "model.build._target_=planted.Eights", sizes)
+    assert "any multiple of 8 from 16 to 64" in told(stage, "image_size")
+    found = values(stage)
+    assert (found["image_size/divisor"], found["image_size/smallest"]) == (8, 16)
+    assert found["image_size/largest"] == 64
+    assert (found["passed"], found["failed"]) == (4, 2)
+    assert "image_size=30: ValueError: cannot take 30 pixels" in stage["warnings"]
+    assert stage["status"] == "passed"
+
+
+def test_a_model_that_takes_one_size(command: Command) -> None:
+    """It is said, and no failure."""
+    stage = stage_of(command, "model.build._target_=planted.OneSize")
+    assert "image_size: 32 only" in told(stage, "image_size")
+    assert stage["status"] == "passed"
+
+
+def test_a_batch_leak_fails(command: Command) -> None:
+    """Alone a sample has other statistics."""
+    stage = stage_of(command, "model.build._target_=planted.Leaks")
+    assert stage["status"] == "failed"
+    assert "is another one alone than in a batch" in stage["reason"]
+
+
+def test_a_size_that_ends_the_process_ends_no_other(command: Command) -> None:
+    """What came before and what comes after is measured."""
+    sizes = "test.dynamic.image_size=[32,48,64]"
+    stage = stage_of(command, "model.build._target_=planted.Dies", sizes)
+    assert "image_size=48: the process ended with status 7" in stage["warnings"]
+    assert set(stage["curves"]["dynamic/image_size/p50_ms"]) == {"32", "64"}
+
+
+def test_a_model_that_works_at_no_size_fails(command: Command) -> None:
+    """With the usual sizes, and each error in one line."""
+    stage = stage_of(command, "model.inputs.images.channels=4")
+    assert stage["status"] == "failed"
+    assert "no size of batch_size, image_size works; the usual ones are batch" in stage["reason"]
+    assert any(
+        w.startswith("image_size=32: RuntimeError: Given groups=1") for w in stage["warnings"]
+    )
+    assert any("sizes are tried for real only" in note for note in stage["details"]["notes"])
+
+
+def test_what_needs_too_much_is_not_run(command: Command) -> None:
+    """It is foreseen, and so is the largest that fits, which is run."""
+    words = ("test.dynamic.image_size=[32,64,128,2048]", "test.dynamic.memory_mib=20")
+    stage = stage_of(command, *words)
+    said = told(stage, "image_size")
+    assert "2,048 needs 0.3 GiB, and was not run (test.dynamic.memory_mib)" in said
+    largest = values(stage)["image_size/largest"]
+    assert 128 < largest < 2048
+    assert f"{int(largest):,} takes 20 MiB (foreseen" in said
+
+
+def test_a_text_model(command: Command) -> None:
+    """Positions end; a mask covers padding."""
+    words = ("test.dynamic.sequence_length=[32,1024,1100]", "test.dynamic.batch_size=[1]")
+    small = ("n_layer: 1", "n_head: 2", "n_embd: 16", "vocab_size: 300")
+    config = "{_target_: transformers.GPT2Config, " + ", ".join(small) + "}"
+    done = command(
+        "model=gpt2", "test=dynamic", f"model.build.config={config}", "sequence_length=32",
+        "model.inputs.input_ids.vocab_size=300", *words,
+    )  # fmt: skip
+    stage = done.results["stages"]["dynamic"]
+    assert "any size from 1 to 1,024" in told(stage, "sequence_length")
+    assert "the same with padding behind it" in told(stage, "sequence_length")
+    assert any(w.startswith("sequence_length=1100: IndexError") for w in stage["warnings"])
+
+
+def test_wrong_lists_are_mistakes(command: Command) -> None:
+    """Zero, a negative size, text, each said before anything runs."""
+    for given, wanted in (("[0]", "expected more than 0"), ("[-8]", "more than 0"), ("[a]", "a")):
+        done = command("test=dynamic", f"test.dynamic.image_size={given}")
+        assert done.status == 1
+        assert wanted in done.err
+        assert "test.dynamic.image_size" in done.err or "image_size=" in done.err
+        assert done.files == []
+
+
+@pytest.mark.parametrize(
+    ("works", "size", "needs"),
+    [
+        (lambda n: n % 16 == 0, 256, Needs(16, 16, None)),
+        (lambda n: True, 32, Needs(1, 1, None)),
+        (lambda n: n >= 4, 32, Needs(1, 4, None)),
+        (lambda n: n == 224, 224, Needs(None, 224, 224)),
+        (lambda n: n % 14 == 0 and 28 <= n <= 518, 224, Needs(14, 28, 518)),
+        (lambda n: n <= 77, 77, Needs(1, 1, 77)),
+        (lambda n: n % 8 == 3, 35, Needs(8, 3, None)),
+    ],
+)
+def test_needs_are_found(works: Any, size: int, needs: Needs) -> None:
+    """From what works and what does not."""
+    assert find_needs(lambda n: n > 0 and works(n), size, lambda: False) == needs
+
+
+def test_needs_are_told_in_words() -> None:
+    """As a person would."""
+    assert Needs(16, 16, None).told() == "any multiple of 16 from 16 up"
+    assert Needs(1, 1, 1024).told() == "any size from 1 to 1,024"
+    assert Needs(None, 224, 224).told() == "224 only"
+    assert Needs(8, 3, None).divisor is None
+
+
+def test_a_search_that_has_no_time_says_so() -> None:
+    """And claims nothing that it has not seen."""
+    found = find_needs(lambda n: True, 100, lambda: True)
+    assert not found.complete
+
+
+def test_a_power_law_is_fitted() -> None:
+    """With its exponent's interval; not from two points."""
+    fit = Power.of({size: 3.0 * size**1.5 for size in (1, 2, 4, 8)})
+    assert fit is not None
+    assert fit.exponent == pytest.approx(1.5)
+    assert fit.interval[0] == pytest.approx(fit.interval[1]) == pytest.approx(1.5)
+    noisy = Power.of({1: 1.0, 2: 2.2, 4: 3.9, 8: 8.1})
+    assert noisy is not None
+    assert noisy.interval[0] < noisy.exponent < noisy.interval[1]
+    assert Power.of({1: 1.0, 2: 2.0}) is None
+    assert Power.of({1: 0.0, 2: 2.0, 3: 4.0}) is None
