@@ -28,6 +28,8 @@ def commands(file: Path) -> list[str]:
     return [line for line in lines if line.startswith("python -m modelbench ")]
 
 
+GENERAL = {"forward": "PHASE", "bf16": "SCHEME", "image_size": "AXIS", "batch_size": "AXIS"}
+
 RUNS = {line: file for file in DOCS for line in commands(file)}
 
 
@@ -80,15 +82,16 @@ def test_every_metric_is_documented(command: Command) -> None:
     done = command("model=cnn", "test.benchmark.min_s=0.5", "test.quantization.schemes=[bf16]")
 
     def generalised(part: re.Match[str]) -> str:
-        return {"forward": "/PHASE/", "bf16": "/SCHEME/"}[part[1]]
+        return GENERAL[part[1]]
 
     for name, stage in done.results["stages"].items():
         assert stage["status"] == "passed"
         for metric in stage["metrics"]:
-            general = re.sub("/(forward|bf16)/", generalised, metric)
+            general = re.sub(r"(?<=[/-])(forward|bf16|\w+_size)(?=[/.])", generalised, metric)
             assert f"`{general}`" in page, metric
         for artifact in stage["artifacts"]:
-            assert f"| `{artifact}` | from `{name}`" in page
+            general = re.sub(r"(?<=[/-])(\w+_size)(?=[/.])", generalised, artifact)
+            assert f"| `{general}` | from `{name}`" in page
 
 
 def test_the_shipped_yamls_are_all_there_is() -> None:

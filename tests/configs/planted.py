@@ -123,7 +123,8 @@ class OneSize(Net):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Keep all pixels."""
-        return self.first(images).flatten(1)
+        pixels: Tensor = self.first(images).flatten(1)
+        return pixels
 
 
 class Dies(Net):
