@@ -7,7 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from modelbench.results import Report, Skip
+from modelbench.results import Metric, Report, Skip
 from modelbench.stages.samples import add_samples
 from modelbench.stages.stage import Context, Stage, positive
 
@@ -116,6 +116,7 @@ class _Session:
         from modelbench.measure.audit import Snapshot, findings, of_samples
         from modelbench.measure.statistics import Statistics
         from modelbench.measure.timing import time_call
+        from modelbench.precision.compiling import compiled
 
         report, device = self.report, self._context.device
         try:
@@ -123,12 +124,16 @@ class _Session:
         except Skip as skip:
             report.notes.append(f"{phase} left out: {skip}")
             return
+        if self._shipped.compiles:  # what that takes is no latency
+            self._context.say(f"compiling {phase}")
+            report.metric(f"{phase}/compile_s", compiled(call), "s")
         self._context.say(f"timing {phase}, at most {self._settings.budget_s:g} s")
         before = Snapshot.take(device)
         timing = time_call(call, self._rule, device, cold=self._settings.cache == "cold")
         disturbed = findings(before, Snapshot.take(device))
         if "first_call_ms" not in report.metrics:
-            report.metric("first_call_ms", timing.warmup_ms[0], "ms")
+            first_ms = report.metrics.get(f"{phase}/compile_s", Metric(0.0, "s")).value * 1e3
+            report.metric("first_call_ms", first_ms or timing.warmup_ms[0], "ms")
         found = Statistics.of(timing.samples_ms)
         add_samples(report, phase, timing, found)
         items = self._workload.axes.get("batch_size", 1)
@@ -207,7 +212,7 @@ class _Session:
                 "within test.benchmark.throughput_s"
             )
             return
-        if self._shipped.fixed_sizes:
+        if self._shipped.fixed_sizes or self._shipped.compiles:
             report.notes.append(f"{phase}: in this precision made for one size, not over {axis}")
             return
         self._context.say(f"throughput of {phase} over {axis}")
