@@ -18,12 +18,13 @@ from transformers.pytorch_utils import Conv1D
 from modelbench import config as schema
 from modelbench.measure.counting import count_phase
 from modelbench.measure.fidelity import fidelity, first_not_finite
+from modelbench.measure.flops import count_macs
 from modelbench.measure.probe import TooSlow, call_within, slowdown
 from modelbench.mistakes import check
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
 from modelbench.precision.rewrite import Flat, Subpixel, rewrite
-from modelbench.precision.shipped import Shipped
+from modelbench.precision.shipped import Reach, Shipped
 from modelbench.workload import Workload
 
 # torch's and torchao's own, of which there are many while a model is exported.
@@ -268,3 +269,23 @@ def test_tf32_is_on_while_the_model_runs_and_no_longer() -> None:
     workload("model=cnn").batch().call(made.model)
     assert any(seen)
     assert torch.backends.cuda.matmul.allow_tf32 is before is False
+
+
+def test_a_layer_that_does_not_run_covers_nothing() -> None:
+    """Nor does the part that it belongs to: its MACs are those of the layers that ran."""
+
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = nn.ModuleDict({"runs": nn.Linear(8, 8), "rests": nn.Linear(8, 8)})
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """Leave one out."""
+            result: torch.Tensor = self.part["runs"](x)
+            return result
+
+    model = Half()
+    macs = count_macs(model, lambda: model(torch.ones(1, 8)))
+    assert Reach(0, 1, frozenset({"part.rests"})).macs(macs.total, dict(macs.by_module)) == 0
+    assert Reach(0, 1, frozenset({"part.runs"})).macs(macs.total, dict(macs.by_module)) == 1
+    assert Reach(0, 1, frozenset({"part.runs.new"})).macs(macs.total, dict(macs.by_module)) == 1

@@ -125,7 +125,8 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
     root = type(model).__name__
-    by_module = {
+    by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)
+    by_module |= {
         "" if path == root else path.removeprefix(f"{root}."): sum(flops.values()) // 2
         for path, flops in counter.get_flop_counts().items()
         if path != "Global"

@@ -118,6 +118,8 @@ class Comparison:
             return
         share = reach.macs(self._macs.total, dict(self._macs.by_module))
         report.metric(f"{name}/coverage_macs", share, "share")
+        if share > 1:
+            self._fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
         if shipped.quantized and share < HALF:
             report.warnings.append(
                 f"{name}: only {share:.0%} of the MACs are computed in low precision"
