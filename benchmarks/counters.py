@@ -54,12 +54,71 @@ def _unet() -> int:
     return total
 
 
+def _resnet(narrow: int, wide: int, area: int, time: int = 0) -> int:
+    """Count two 3x3 convolutions, a 1x1 past them where the width changes, and the time's Linear."""
+    past = narrow * wide * area if narrow != wide else 0
+    return 9 * area * wide * (narrow + wide) + past + time * wide
+
+
+def _attending(width: int, area: int, tokens: int, text: int) -> int:
+    """Count a block of Stable Diffusion's transformer with its two 1x1 convolutions.
+
+    It attends to itself, then to the text, and its MLP has gates: 8 widths in, 4 widths out.
+    """
+    own = 4 * width**2 * area + 2 * area**2 * width
+    across = 2 * width**2 * area + 2 * text * width * tokens + 2 * area * tokens * width
+    return own + across + (8 + 4 + 2) * width**2 * area
+
+
+def _noise_predictor(widths: list[int], image: int, tokens: int, text: int) -> int:
+    """Count the UNet of Stable Diffusion on latents an eighth of the image."""
+    areas = [(image // 8 >> level) ** 2 for level in range(4)]
+    time, deepest = 4 * widths[0], 3
+    total = 9 * 4 * widths[0] * areas[0] * 2  # the first convolution and the last
+    total += widths[0] * time + time**2
+    before, skips = widths[0], [widths[0]]
+    for level, (width, area) in enumerate(zip(widths, areas, strict=True)):
+        for _ in range(2):
+            total += _resnet(before, width, area, time)
+            total += _attending(width, area, tokens, text) if level < deepest else 0
+            before = width
+            skips.append(width)
+        if level < deepest:
+            total += 9 * width**2 * areas[level + 1]
+            skips.append(width)
+    total += 2 * _resnet(before, before, areas[-1], time)
+    total += _attending(before, areas[-1], tokens, text)
+    for level in reversed(range(4)):
+        width, area = widths[level], areas[level]
+        for _ in range(3):
+            total += _resnet(before + skips.pop(), width, area, time)
+            total += _attending(width, area, tokens, text) if level < deepest else 0
+            before = width
+        total += 9 * width**2 * areas[level - 1] if level else 0
+    return total
+
+
+def _encoder(widths: list[int], image: int) -> int:
+    """Count the VAE's encoder: images to 4 means and 4 variances a latent pixel."""
+    areas = [(image >> level) ** 2 for level in range(4)]
+    total, before = 9 * 3 * widths[0] * areas[0], widths[0]
+    for level, (width, area) in enumerate(zip(widths, areas, strict=True)):
+        total += _resnet(before, width, area) + _resnet(width, width, area)
+        total += 9 * width**2 * areas[level + 1] if level < 3 else 0
+        before = width
+    area = areas[-1]
+    total += 2 * _resnet(before, before, area) + 4 * before**2 * area + 2 * area**2 * before
+    return total + 9 * before * 8 * area + 8 * 8 * area
+
+
 HAND: dict[str, int] = {
     "cnn": 9 * (3 * 32 * 32**2 + 32 * 64 * 16**2 + 64 * 128 * 8**2) + 128 * 10,
     "unet, 256x256": _unet(),
     "gpt2, 1,024 tokens": _layers(768, 1024, 12, 3072) + 1024 * 768 * 50257,
     "clip": _layers(768, 50, 12, 3072) + 49 * 3 * 32**2 * 768 + 768 * 512
     + _layers(512, 77, 12, 2048) + 512 * 512 + 2 * 512,
+    "stable_diffusion, tiny": _layers(32, 77, 2, 64)
+    + _noise_predictor([32, 32, 64, 64], 64, 77, 32) + _encoder([32] * 4, 64),
 }  # fmt: skip
 
 
@@ -69,8 +128,7 @@ def main() -> None:
     for name, words in MODELS.items():
         model, batch = _built(words)
         cells = [_asked(count, model, batch) for count in COUNTERS.values()]
-        hand = f"{HAND[name] / 1e9:.4f}" if name in HAND else "-"
-        rows.append((name, hand, *cells))
+        rows.append((name, f"{HAND[name] / 1e9:.4f}", *cells))
     table("FLOP counters", ("GMACs", "by hand", *COUNTERS), rows)
 
 

@@ -30,6 +30,17 @@ from modelbench.workload import Workload
 # torch's and torchao's own, of which there are many while a model is exported.
 pytestmark = pytest.mark.filterwarnings("ignore")
 CPU = torch.device("cpu")
+RAISES = """
+from dataclasses import dataclass
+
+from modelbench.precision.scheme import Scheme
+
+
+@dataclass(frozen=True)
+class Raises(Scheme):
+    def ship(self, workload, *, phases):
+        raise ValueError("as it does")
+"""
 X86 = pytest.mark.skipif(
     platform.machine().lower() not in {"x86_64", "amd64"}, reason="needs an x86 processor"
 )
@@ -220,6 +231,36 @@ def test_an_output_that_is_not_finite_fails(command: Command) -> None:
     stage = done.results["stages"]["quantization"]
     assert stage["status"] == "failed"
     assert "the output holds NaN or infinity in single precision" in stage["reason"]
+
+
+@X86
+def test_calibration_on_what_is_no_number_is_left_out(command: Command) -> None:
+    """With that reason; the other schemes go on."""
+    source = "model.inputs.x={_target_: toys.Uncalibrated}"
+    schemes = "test.quantization.schemes=[int8_static,bf16]"
+    stage = command("model=toy", source, "test=quantization", schemes).results["stages"]
+    notes = stage["quantization"]["details"]["notes"]
+    assert "int8_static left out: the calibration input holds NaN or infinity" in notes
+    assert "quantization/bf16/size_mib" in stage["quantization"]["metrics"]
+
+
+def test_a_scheme_that_raises_loses_no_other(
+    command: Command, tmp_path: Path
+) -> None:
+    """It fails, by its name, and the others have their figures."""
+    folder = tmp_path / "own" / "precision"
+    folder.mkdir(parents=True)
+    scheme = "scheme: {_target_: schemes_of_mine.Raises}"
+    (folder / "raises.yaml").write_text(f"# Raises.\nname: raises\n{scheme}\n", encoding="utf-8")
+    (folder.parent / "schemes_of_mine.py").write_text(RAISES, encoding="utf-8")
+    done = command(
+        "--config-dir", str(folder.parent), "model=cnn", "test=quantization",
+        "test.quantization.schemes=[raises,bf16]",
+    )  # fmt: skip
+    stage = done.results["stages"]["quantization"]
+    assert stage["status"] == "failed"
+    assert stage["reason"] == "raises: ValueError: as it does"
+    assert "quantization/bf16/size_mib" in stage["metrics"]
 
 
 def test_what_a_tired_person_types(command: Command) -> None:

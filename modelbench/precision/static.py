@@ -59,7 +59,7 @@ class Static(Scheme):
             prepared = prepare_pt2e(exported, self.quantizer)
             for batch in workload.calibration(self.batches):
                 if any(not torch.isfinite(t).all() for t in _floating(batch)):
-                    raise ValueError("the calibration input holds NaN or infinity")
+                    raise Skip("the calibration input holds NaN or infinity")
                 prepared(*model.arguments(batch))
             converted = convert_pt2e(prepared)
         _drop_unused(converted)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.comparison import Comparison
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 SHARE = 0.9
 """Of the stage's time limit, after which nothing new is begun."""
@@ -40,8 +44,13 @@ class Quantization(Stage):
         comparison = Comparison(workload, context, self.budget_s, until)
         comparison.baseline()
         for name, node in context.schemes.items():
-            if node is not None:  # fp32 is what all are compared with
+            if node is None:  # fp32, which all are compared with
+                continue
+            try:
                 comparison.add(name, node)
-        if comparison.left_out and not comparison.reached:
+            except Exception as error:  # compilers and exporters raise all kinds
+                log.exception("scheme %s", name)
+                comparison.fail(f"{name}: {in_one_line(error)}")
+        if comparison.left_out and not (comparison.reached or comparison.report.failure):
             raise Skip("; ".join(f"{n}: {why}" for n, why in comparison.left_out.items()))
         return comparison.report

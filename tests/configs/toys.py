@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from modelbench.batch import Batch
+from modelbench.inputs import Draw
 from modelbench.results import Skip
 
 
@@ -82,6 +83,19 @@ class Licensed:
 
     def __init__(self) -> None:
         raise ValueError("licence missing")
+
+
+class Uncalibrated:
+    """An input source that gives NaN where quantization looks."""
+
+    def axes(self) -> tuple[str, ...]:
+        """Name the axes."""
+        return ("batch_size",)
+
+    def __call__(self, draw: Draw) -> Tensor:
+        """Give ones, or NaN."""
+        value = 1.0 if draw.calibration is None else float("nan")
+        return torch.full((draw.sizes["batch_size"], 4), value)
 
 
 def no_module() -> str:
