@@ -55,7 +55,7 @@ def _unet() -> int:
 
 
 def _resnet(narrow: int, wide: int, area: int, time: int = 0) -> int:
-    """Count two 3x3 convolutions, a 1x1 past them where the width changes, and the time's Linear."""
+    """Count two 3x3 convolutions, a 1x1 where the width changes, and the time's Linear."""
     past = narrow * wide * area if narrow != wide else 0
     return 9 * area * wide * (narrow + wide) + past + time * wide
 

@@ -16,13 +16,17 @@ from modelbench.batch import Batch
 from modelbench.inputs import Draw
 from modelbench.photographs import shipped_with_sklearn
 
+SIDE = 16
+"""Pixels of a digit at most: small layers cannot tell what is larger, however long they look."""
+
 
 @dataclass(frozen=True)
 class Digits:
     """The 1,797 digits of 8 by 8 pixels that scikit-learn ships (Alpaydin and Kaynak 1998).
 
-    They are scaled to the image size, normalised, and repeated over the channels; a quarter, every
-    fourth, is kept from training. Of fewer than ten classes only those digits are taken.
+    They are normalised, doubled in size, tiled over larger images and repeated over the channels; a
+    quarter, every fourth, is kept from training. Of fewer than ten classes only those digits are
+    taken.
     """
 
     argument: str
@@ -54,8 +58,11 @@ class Digits:
         return images[kept], labels[kept]
 
     def _batch(self, images: Tensor, labels: Tensor, size: int) -> Batch:
-        scaled = interpolate(images, (size, size), mode="bilinear", align_corners=False)
-        return Batch((), {self.argument: scaled.repeat(1, self.channels, 1, 1)}, labels)
+        side = min(size, SIDE)
+        scaled = interpolate(images, (side, side), mode="bilinear", align_corners=False)
+        tiles = -(-size // side)
+        tiled = scaled.repeat(1, self.channels, tiles, tiles)[..., :size, :size]
+        return Batch((), {self.argument: tiled.contiguous()}, labels)
 
 
 @lru_cache(maxsize=1)

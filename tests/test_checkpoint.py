@@ -35,12 +35,13 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 def test_a_folder_of_transformers(folder: Path, command: Command) -> None:
-    """Architecture and weights are the checkpoint's, and every stage runs on it."""
+    """Architecture and weights are the checkpoint's, and it is measured."""
     loaded = workload("model=gpt2", PRETRAINED, f"model.checkpoint={folder}").build()
     assert isinstance(loaded, transformers.GPT2LMHeadModel)
     assert same(loaded, gpt2())
     assert not loaded.training
     words = ["sequence_length=16", "model.new_tokens=2", "test.benchmark.min_s=0.1"]
+    words.append("test=[structure,benchmark]")
     done = command("model=gpt2", PRETRAINED, f"model.checkpoint={folder}", *words)
     assert done.status == 0
     params = done.results["stages"]["structure"]["metrics"]["structure/params"]["value"]

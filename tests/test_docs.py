@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import CONFIGS, Command
@@ -39,7 +40,17 @@ def test_the_walk_sees_the_pages() -> None:
     assert len(RUNS) >= 6
 
 
-@pytest.mark.parametrize(("line", "file"), RUNS.items(), ids=RUNS)
+LONG = ("model=stable_diffusion", "--multirun")
+"""Words of commands that take more than half a minute."""
+
+
+def marked(line: str) -> Any:
+    """Give a command as a parameter, slow where it takes long."""
+    slow = any(word in line for word in LONG)
+    return pytest.param(line, RUNS[line], id=line, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(("line", "file"), [marked(line) for line in RUNS])
 def test_each_command_works_as_it_stands(
     line: str, file: Path, command: Command, tmp_path: Path
 ) -> None:

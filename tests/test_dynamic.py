@@ -10,10 +10,12 @@ from conftest import Command
 from modelbench.measure.growth import Power
 from modelbench.measure.needs import Needs, find_needs
 
+SEARCH = "test.dynamic.search_s=10"
+
 
 def stage_of(command: Command, *words: str) -> dict[str, Any]:
     """Run the stage on a planted model."""
-    done = command("model=planted", "test=dynamic", "test.dynamic.batch_size=[1,2]", *words)
+    done = command("model=planted", "test=dynamic", "test.dynamic.batch_size=[1,2]", SEARCH, *words)
     stage: dict[str, Any] = done.results["stages"]["dynamic"]
     assert done.status == (stage["status"] == "failed")
     assert "Traceback" not in done.out + done.err
@@ -113,7 +115,7 @@ def test_a_text_model(command: Command) -> None:
     config = "{_target_: transformers.GPT2Config, " + ", ".join(small) + "}"
     done = command(
         "model=gpt2", "test=dynamic", f"model.build.config={config}", "sequence_length=32",
-        "model.inputs.input_ids.vocab_size=300", *words,
+        "model.inputs.input_ids.vocab_size=300", SEARCH, *words,
     )  # fmt: skip
     stage = done.results["stages"]["dynamic"]
     assert "any size from 1 to 1,024" in told(stage, "sequence_length")

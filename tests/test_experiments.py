@@ -40,7 +40,7 @@ def test_the_smoke_experiment(command: Command) -> None:
     from mlflow import MlflowClient
 
     words = ["--multirun", "+experiment=smoke", "test.benchmark.batch_sizes=[]"]
-    done = command(*words, "test.quantization.schemes=[fp32]", tracker="mlflow")
+    done = command(*words, "test=[structure,benchmark]", tracker="mlflow")
     assert (done.status, done.err) == (0, "")
     (file,) = (done.folder / "outputs" / "sweeps").rglob("sweep.json")
     assert file.parent.name.endswith("-smoke")

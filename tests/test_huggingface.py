@@ -72,10 +72,11 @@ ALIKE = {"roberta", "resnet", "siglip", "unconditional", "class_conditional"}
     "name", [pytest.param(k, marks=[pytest.mark.slow] if k in ALIKE else []) for k in KINDS]
 )
 def test_each_kind(name: str, tmp_path: Path, command: Command) -> None:
-    """Class, axes, inputs, phases and loss are right, and every stage passes."""
+    """Class, axes, inputs, phases and loss are right, and it is measured."""
     axes, inputs, phases, loss = KINDS[name]
     folder = save(name, tmp_path)
-    done = command("model=huggingface", f"model.checkpoint={folder}", *FIRST)
+    stages = "test=[structure,benchmark]"
+    done = command("model=huggingface", f"model.checkpoint={folder}", stages, *FIRST)
     assert (done.status, done.err) == (0, "")
     assert done.results["model"] == name
     assert done.results["axes"] == {"batch_size": 1, **axes}
@@ -198,6 +199,14 @@ def test_code_of_a_checkpoint_runs_only_when_asked_for(
     assert (done.status, done.err) == (0, "")
     assert ran.exists()
     assert done.results["stages"]["structure"]["metrics"]["structure/params"]["value"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_every_stage_on_each_kind(name: str, tmp_path: Path, command: Command) -> None:
+    """What trains, takes other sizes and holds memory does so for all of them."""
+    done = command("model=huggingface", f"model.checkpoint={save(name, tmp_path)}", *FIRST)
+    assert (done.status, done.err) == (0, "")
 
 
 def test_a_kind_that_is_not_understood(tmp_path: Path, command: Command) -> None:

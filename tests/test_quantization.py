@@ -244,9 +244,7 @@ def test_calibration_on_what_is_no_number_is_left_out(command: Command) -> None:
     assert "quantization/bf16/size_mib" in stage["quantization"]["metrics"]
 
 
-def test_a_scheme_that_raises_loses_no_other(
-    command: Command, tmp_path: Path
-) -> None:
+def test_a_scheme_that_raises_loses_no_other(command: Command, tmp_path: Path) -> None:
     """It fails, by its name, and the others have their figures."""
     folder = tmp_path / "own" / "precision"
     folder.mkdir(parents=True)

@@ -34,6 +34,8 @@ class Needs:
 
     def told(self) -> str:
         """Say it in words."""
+        if self.step is None and not self.complete:
+            return f"{self.least:,}; no time was left to find others"
         if self.step is None:
             return f"{self.least:,} only"
         if self.step == 1:

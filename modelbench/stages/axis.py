@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MIB, GIB = 2**20, 2**30
 PADDING = 8
 """Tokens that are padded."""
-SEARCH_S = 10.0
-"""Seconds in which the greatest size is looked for by real calls."""
 
 
 class AxisTrials:
@@ -196,7 +194,7 @@ class AxisTrials:
             return
         search = partial(
             greatest, axis=self.name, between=(max(self._good), above[0]), step=needs.step,
-            end_s=SEARCH_S,
+            end_s=self._all.settings.search_s,
         )  # fmt: skip
         (most,) = self._all.do([search])
         if isinstance(most, int):

@@ -29,13 +29,15 @@ class Dynamic(Stage):
     """Seconds that a single call may be expected to take."""
     memory_mib: float = 2048.0
     """Memory that a single call may be foreseen to take, weights included."""
+    search_s: float = 10.0
+    """Seconds in which it is looked for what an axis needs, and as long for its greatest size."""
     export: bool = True
     """Try torch.export with the axes left open."""
 
     def __post_init__(self) -> None:
         """Check the sizes."""
         super().__post_init__()
-        for name in ("point_s", "call_s", "memory_mib"):
+        for name in ("point_s", "call_s", "memory_mib", "search_s"):
             positive(name, getattr(self, name))
         for axis in AXES:
             for size in getattr(self, axis) or []:

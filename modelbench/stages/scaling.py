@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
 BATCHES = (1, 2, 4, 8)
-PROBING_S = 10.0
-"""Seconds in which the needs of an axis are looked for."""
 EXPORT_S = 90.0
 HALF = 0.5
 """Of the free memory, that nothing here may take."""
@@ -46,7 +44,7 @@ class Scaling:
         """Find on shapes alone what the model needs and what each size will take."""
         self.context.say("finding which sizes it takes, on shapes alone")
         wanted = {axis: self._sizes(axis) for axis in self.workload.axes}
-        act = partial(foresee, self.workload, wanted, self.most, PROBING_S)
+        act = partial(foresee, self.workload, wanted, self.most, self.settings.search_s)
         try:
             self.weights, *axes = apart(act, self.context.device)
             self._foreseen = {axis.name: axis for axis in axes}
