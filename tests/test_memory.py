@@ -88,6 +88,7 @@ def test_a_precision_of_inference_has_no_training(command: Command) -> None:
 
 def allocate(size: int, send: Send) -> None:
     """Hold some memory for a moment."""
+    torch.set_num_threads(1)  # this process has used OpenMP's threads, which a fork does not have
     meter = Meter(CPU)
     held = torch.ones(size, dtype=torch.uint8)
     send(meter.held())

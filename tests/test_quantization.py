@@ -236,7 +236,7 @@ def test_an_output_that_is_not_finite_fails(command: Command) -> None:
 @X86
 def test_calibration_on_what_is_no_number_is_left_out(command: Command) -> None:
     """With that reason; the other schemes go on."""
-    source = "model.inputs.x={_target_: toys.Uncalibrated}"
+    source = "model.inputs.x._target_=toys.Uncalibrated"
     schemes = "test.quantization.schemes=[int8_static,bf16]"
     stage = command("model=toy", source, "test=quantization", schemes).results["stages"]
     notes = stage["quantization"]["details"]["notes"]

@@ -88,6 +88,9 @@ class Licensed:
 class Uncalibrated:
     """An input source that gives NaN where quantization looks."""
 
+    def __init__(self, shape: tuple[int | str, ...]) -> None:
+        self.width = int(shape[1])
+
     def axes(self) -> tuple[str, ...]:
         """Name the axes."""
         return ("batch_size",)
@@ -95,7 +98,7 @@ class Uncalibrated:
     def __call__(self, draw: Draw) -> Tensor:
         """Give ones, or NaN."""
         value = 1.0 if draw.calibration is None else float("nan")
-        return torch.full((draw.sizes["batch_size"], 4), value)
+        return torch.full((draw.sizes["batch_size"], self.width), value)
 
 
 def no_module() -> str:
