@@ -43,6 +43,10 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
 
+    def fail(self, reason: str) -> None:
+        """Let the stage fail though it goes on; several reasons stand side by side."""
+        self.failure = f"{self.failure}; {reason}" if self.failure else reason
+
     def metric(self, name: str, value: float, unit: str) -> None:
         """Add a number; one that is not finite becomes a warning instead."""
         if math.isfinite(value):

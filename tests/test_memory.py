@@ -56,6 +56,14 @@ def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
     assert any("inference: its peak misses the prediction by +" in w for w in stage["warnings"])
 
 
+def test_a_training_that_ends_the_process_loses_nothing_else(command: Command) -> None:
+    """Inference is measured, training is foreseen, and the reason says how it ended."""
+    stage = stage_of(command, "model.build._target_=planted.DiesTraining")
+    assert stage["status"] == "failed"
+    assert stage["reason"] == "training: the process ended with status 7"
+    assert {"inference_peak_mib", "predicted_training_peak_mib"} <= set(values(stage))
+
+
 def test_nothing_to_train_leaves_out_training(command: Command) -> None:
     """With the reason; inference is measured."""
     stage = stage_of(command, "model.build._target_=planted.Nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from modelbench.apart import Send
 from modelbench.batch import Batch
 from modelbench.measure.attempts import in_one_line
 from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def try_export(workload: Workload, others: Mapping[str, int], send: Send) -> Non
                 model, batch.args, dict(batch.kwargs), dynamic_shapes=dynamic, strict=False
             )
     except Exception as error:  # the exporter raises all kinds
+        log.info("torch.export", exc_info=True)
         send(Exported(error=in_one_line(error)))
         return
     send(_read(program, list(batch.named()), grown, workload))
@@ -90,5 +94,5 @@ def _read(
         if sizes and all(isinstance(size, torch.SymInt) for size in sizes):
             dynamic.append(axis)
         else:
-            fixed[axis] = workload.axes[axis]
+            fixed[axis] = int(sizes[0]) if sizes else workload.axes[axis]
     return Exported(dynamic, fixed)

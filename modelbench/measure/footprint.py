@@ -22,9 +22,6 @@ from modelbench.measure.memory import Meter, give_back, load_libraries
 from modelbench.measure.training import Trainer
 from modelbench.workload import Workload
 
-STEPS = 2
-"""Of training: the optimizer's state comes with the first one, and is there from then on."""
-
 
 @dataclass(frozen=True)
 class Inference:
@@ -139,7 +136,7 @@ def measure_training(
     trainer = Trainer(workload, optimizer, lambda _: batch)
     weights = meter.held()
     meter.restart()
-    trainer.step(0)
+    trainer.step(0)  # with it comes the optimizer's state, which is there from then on
     trainer.optimizer.zero_grad(set_to_none=True)
     before = meter.held()
     seen: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from modelbench.batch import Batch
     from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 PRODUCTS = ("conv1d", "conv2d", "conv3d", "conv_transpose", "linear", "matmul", "mm.", "addmm")
 
@@ -54,7 +57,8 @@ class Static(Scheme):
         with torch.no_grad():
             try:
                 exported: Any = torch.export.export(model, given).module()
-            except Exception as error:
+            except Exception as error:  # the exporter raises all kinds
+                log.info("torch.export", exc_info=True)
                 raise Skip(f"torch.export cannot export it: {_first_line(error)}") from error
             prepared = prepare_pt2e(exported, self.quantizer)
             for batch in workload.calibration(self.batches):

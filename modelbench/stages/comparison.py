@@ -119,7 +119,7 @@ class Comparison:
         share = reach.macs(self._macs.total, dict(self._macs.by_module))
         report.metric(f"{name}/coverage_macs", share, "share")
         if share > 1:
-            self.fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
+            self.report.fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
         if shipped.quantized and share < HALF:
             report.warnings.append(
                 f"{name}: only {share:.0%} of the MACs are computed in low precision"
@@ -137,7 +137,7 @@ class Comparison:
         self._load(name, shipped, file, found)
         if not all_finite(found):
             layer = first_not_finite(shipped.model, call) or "an operation outside layers"
-            self.fail(f"{name}: the output holds NaN or infinity, first from {layer}")
+            self.report.fail(f"{name}: the output holds NaN or infinity, first from {layer}")
             return
         if shipped.compiles:
             found = self._compile(name, shipped, call)
@@ -199,7 +199,7 @@ class Comparison:
         same = all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
         self.report.details[name]["same_after_loading"] = same
         if not same:
-            self.fail(f"{name}: gives another output after it was saved and loaded again")
+            self.report.fail(f"{name}: gives another output after it was saved and loaded again")
         file.unlink()
 
     def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> Any:
@@ -239,7 +239,3 @@ class Comparison:
             self.report.metric(f"{name}/speedup_ci_low", 1 / high, "times")
             self.report.metric(f"{name}/speedup_ci_high", 1 / low, "times")
         self.report.details[name]["verdict"] = ratio.verdict
-
-    def fail(self, reason: str) -> None:
-        """Let the stage fail, with its figures."""
-        self.report.failure = f"{self.report.failure}; {reason}" if self.report.failure else reason

@@ -32,7 +32,7 @@ def compared(report: Report, name: str, found: Difference) -> list[str]:
         how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
         return [f"a sample's output is the same {how}"]
     if name == "alone":
-        report.failure = (
+        report.fail(
             f"a sample's output {found.output} is another one alone than in a batch (by "
             f"{found.share:.2g} of its size): look for statistics taken over the batch"
         )

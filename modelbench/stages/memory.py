@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.algorithm import adamw, checked_optimizer
 from modelbench.stages.stage import Context, Stage, positive
@@ -15,6 +17,8 @@ from modelbench.stages.stage import Context, Stage, positive
 if TYPE_CHECKING:
     from modelbench.measure.footprint import Training
     from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 MIB, GIB = 2**20, 2**30
 MISSED = 0.2
@@ -42,9 +46,18 @@ class Memory(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics; what does not fit into the memory is foreseen only."""
+        from modelbench.apart import Ended
+
         footprint = Footprint(workload, context, self)
-        footprint.inference()
-        footprint.training()
+        for measure in (footprint.inference, footprint.training):
+            try:
+                measure()
+            except Skip:  # noqa: PERF203  (of two)
+                raise
+            except Exception as error:  # its process has died, or the model raised anything
+                log.exception("measuring %s", measure.__name__)
+                why = str(error) if isinstance(error, Ended) else in_one_line(error)
+                footprint.report.fail(f"{measure.__name__}: {why}")
         return footprint.report
 
 
@@ -123,6 +136,7 @@ class Footprint:
         except Skip:
             raise
         except Exception as error:  # which operations refuse shapes alone cannot be listed
+            log.info("foreseeing %s", what, exc_info=True)
             first = str(error).partition("\n")[0]
             self.report.notes.append(
                 f"{what} is not foreseen: on shapes alone {type(error).__name__}: {first}"

@@ -50,7 +50,7 @@ class Quantization(Stage):
                 comparison.add(name, node)
             except Exception as error:  # compilers and exporters raise all kinds
                 log.exception("scheme %s", name)
-                comparison.fail(f"{name}: {in_one_line(error)}")
+                comparison.report.fail(f"{name}: {in_one_line(error)}")
         if comparison.left_out and not (comparison.reached or comparison.report.failure):
             raise Skip("; ".join(f"{n}: {why}" for n, why in comparison.left_out.items()))
         return comparison.report

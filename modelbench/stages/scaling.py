@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from modelbench.stages.stage import Context
 if TYPE_CHECKING:
     from modelbench.stages.dynamic import Dynamic
     from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
 BATCHES = (1, 2, 4, 8)
@@ -49,6 +52,7 @@ class Scaling:
             self.weights, *axes = apart(act, self.context.device)
             self._foreseen = {axis.name: axis for axis in axes}
         except Exception as error:  # which operations refuse shapes alone cannot be listed
+            log.info("on shapes alone", exc_info=True)
             why = str(error) if isinstance(error, Ended) else in_one_line(error)
             self.report.notes.append(f"sizes are tried for real only: on shapes alone {why}")
 
@@ -72,7 +76,7 @@ class Scaling:
         broken = [t.name for t in self._trials if t.failed and not t.passed]
         if broken:
             usual = ", ".join(f"{axis}={size}" for axis, size in self.workload.axes.items())
-            report.failure = f"no size of {', '.join(broken)} works; the usual ones are {usual}"
+            report.fail(f"no size of {', '.join(broken)} works; the usual ones are {usual}")
 
     def do(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Do tasks with the model, in a process of its own."""
@@ -99,6 +103,7 @@ class Scaling:
         try:
             (exported,) = apart(act, self.context.device, EXPORT_S)
         except Exception as error:  # the exporter raises all kinds
+            log.info("exporting", exc_info=True)
             plain = isinstance(error, Ended | TimeoutError)
             return Exported(error=str(error) if plain else in_one_line(error))
         found: Exported = exported

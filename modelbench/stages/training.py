@@ -60,7 +60,7 @@ class Training:
             try:
                 self._steps.append(self._trainer.step(number))
             except TrainingError as error:
-                self._fail(str(error))
+                self.report.fail(str(error))
                 break
             if before is not None:
                 self._first_step(before)
@@ -76,7 +76,7 @@ class Training:
             self.report.notes.append(f"frozen: {listed(list(kept))} ({count})")
         moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
         if moved:
-            self._fail(f"frozen, but moved: {listed(moved)}")
+            self.report.fail(f"frozen, but moved: {listed(moved)}")
         self._gradients()
         if self.report.failure is None:
             after = self._accuracy()
@@ -107,7 +107,7 @@ class Training:
         later = _apart(first[SAVED:], resumed)
         self.report.details["resume_difference"] = later
         if later > max(CLOSE, 2 * apart):
-            self._fail(
+            self.report.fail(
                 f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} "
                 "apart: something that the model or the optimizer keeps is not in its state_dict"
             )
@@ -171,7 +171,7 @@ class Training:
         pretrained = self._workload.pretrained is not None
         start_of_loss(self.report, self._steps[0], pretrained=pretrained)
         for fault in optimizer_faults(self.report, self._trainer, before, self._steps[0], named):
-            self._fail(fault)
+            self.report.fail(fault)
 
     def _figures(self) -> None:
         """Add the curve, and decide by it."""
@@ -179,7 +179,9 @@ class Training:
         if not losses:
             return
         report.series["loss"] = losses
-        report.series["grad_norm"] = [step.grad_norm or math.nan for step in self._steps]
+        report.series["grad_norm"] = [
+            math.nan if step.grad_norm is None else step.grad_norm for step in self._steps
+        ]
         last = statistics.median(losses[-3:])
         drop = min(1.0, max(0.0, (losses[0] - last) / (abs(losses[0]) or 1.0)))
         report.metric("loss_first", losses[0], "loss")
@@ -193,15 +195,16 @@ class Training:
             f"{len(losses)} steps on {what}: the loss goes from {losses[0]:.4g} to {last:.4g}"
         )
         if drop < self._settings.min_drop:
+            rate = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
             constant = len(set(losses)) == 1 and not any(s.grad_norm for s in self._steps)
-            self._fail(
+            self.report.fail(
                 f"the loss is always {losses[0]:.4g} and has no gradient other than zero: it does "
                 "not depend on the parameters"
                 if constant
                 else f"the loss does not fall: {losses[0]:.4g} at first, {last:.4g} after "
                 f"{len(losses)} steps, expected {self._settings.min_drop:.0%} less at least "
                 "(test.algorithm.min_drop); if the learning rate is the reason, set "
-                f"test.algorithm.optimizer.lr, now {self._rate:g}"
+                f"test.algorithm.optimizer.lr, now {rate:g}"
             )
 
     def _gradients(self) -> None:
@@ -233,18 +236,10 @@ class Training:
         model.train()
         self.report.details["leak"] = found.share
         if found.matters:
-            self._fail(
+            self.report.fail(
                 f"in eval mode a sample's output {found.output} depends on the others in its batch "
                 f"(by {found.share:.2g} of its size): look for statistics taken over the batch"
             )
-
-    @property
-    def _rate(self) -> float:
-        rate: float = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
-        return rate
-
-    def _fail(self, reason: str) -> None:
-        self.report.failure = f"{self.report.failure}; {reason}" if self.report.failure else reason
 
 
 def _apart(one: list[Step], other: list[Step]) -> float:

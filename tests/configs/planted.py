@@ -139,6 +139,18 @@ class Dies(Net):
         return super().pooled(images)
 
 
+class DiesTraining(Net):
+    """Ends the process when it is really trained."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """End it."""
+        if self.training and type(images) is Tensor:
+            import os
+
+            os._exit(7)
+        return super().pooled(images)
+
+
 class Spike(Net):
     """Holds 512 MiB for 50 ms."""
 
