@@ -29,7 +29,8 @@ def commands(file: Path) -> list[str]:
     return [line for line in lines if line.startswith("python -m modelbench ")]
 
 
-GENERAL = {"forward": "PHASE", "bf16": "SCHEME", "image_size": "AXIS", "batch_size": "AXIS"}
+GENERAL = {"forward": "PHASE", "bf16": "SCHEME", "image_size": "AXIS", "batch_size": "AXIS",
+           "SimpleCNN": "CLASS"}  # fmt: skip
 
 RUNS = {line: file for file in DOCS for line in commands(file)}
 
@@ -101,7 +102,8 @@ def test_every_metric_is_documented(command: Command) -> None:
             general = re.sub(r"(?<=[/-])(forward|bf16|\w+_size)(?=[/.])", generalised, metric)
             assert f"`{general}`" in page, metric
         for artifact in stage["artifacts"]:
-            general = re.sub(r"(?<=[/-])(\w+_size)(?=[/.])", generalised, artifact)
+            named = r"(?<=[/_-])(\w+_size|forward|SimpleCNN)(?=[/.])"
+            general = re.sub(named, generalised, artifact)
             assert f"| `{general}` | from `{name}`" in page
 
 

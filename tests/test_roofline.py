@@ -24,7 +24,7 @@ from modelbench.measure.roofline import Place
 from modelbench.measure.throughput import Growth, Point, brief, grow
 from modelbench.measure.timing import Rule
 from modelbench.phases.language import Generate
-from modelbench.plots import roofline
+from modelbench.plots.roofline import roofline
 from modelbench.results import Report, Result
 from modelbench.stages.benchmark import Benchmark
 from modelbench.stages.stage import Context

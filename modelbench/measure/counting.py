@@ -35,8 +35,7 @@ class Counted:
 def count(model: nn.Module, batch: Batch, *, here: bool) -> dict[str, Counted]:
     """Count the whole model, under '', and each of its parts.
 
-    A model has parts if it has a method `parts(batch)` that gives, for paths of its submodules,
-    the `Batch` that each is called with. With `here`, what was given is run some times: a model
+    With `here`, what was given is run some times: a model
     without memory, or one so quick that computing takes less than keeping account of shapes.
     Otherwise it is copied without memory and run on shapes alone, which is as exact; one that
     looks at numbers is run for real.
@@ -85,10 +84,14 @@ def without_memory(model: nn.Module) -> tuple[nn.Module, FakeTensorMode]:
 
 
 def _count(model: nn.Module, batch: Batch) -> dict[str, Counted]:
+    given = {"": batch, **parts(model, batch)}
+    return {path: _count_one(model.get_submodule(path), each) for path, each in given.items()}
+
+
+def parts(model: nn.Module, batch: Batch) -> dict[str, Batch]:
+    """Give the input of each of the model's parts by its path, from its method `parts`, if any."""
     parts_of: Any = getattr(model, "parts", None)
-    given: dict[str, Batch] = parts_of(batch) if callable(parts_of) else {}
-    parts = {path: _count_one(model.get_submodule(path), each) for path, each in given.items()}
-    return {"": _count_one(model, batch), **parts}
+    return parts_of(batch) if callable(parts_of) else {}
 
 
 def _count_one(model: nn.Module, batch: Batch) -> Counted:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,14 +117,9 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict(EXTRA))
     watch = _Watch(set(counter.flop_registry))
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one opaque operation for a whole layer
-    try:
-        # The counter takes operations apart first, so the other mode sees what really ran.
-        with watch, counter, torch.no_grad():
-            call()
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+    # The counter takes operations apart first, so the other mode sees what really ran.
+    with unfused(), watch, counter, torch.no_grad():
+        call()
     root = type(model).__name__
     by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)
     by_module |= {
@@ -132,6 +128,17 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
         if path != "Global"
     }
     return Macs(counter.get_total_flops() // 2, by_module, dict(watch.calls), watch.bytes)
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Let no layer of nn.Transformer run as a single operation, which nobody can look into."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:

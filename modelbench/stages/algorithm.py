@@ -57,9 +57,17 @@ class Algorithm(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the losses and what the checks found; raises Skip with nothing to train."""
+        from modelbench.plots.training import draw_training
         from modelbench.stages.training import Training
 
         training = Training(self, workload, context)
         training.learn()
         training.repeat()
-        return training.report
+        report = training.report
+        if "loss" in report.series:
+            report.artifacts += draw_training(
+                report.series["loss"], report.series["grad_norm"],
+                report.details.get("expected_first_loss"), f"{workload.name}: training",
+                context.directory,
+            )  # fmt: skip
+        return report

@@ -19,7 +19,7 @@ from modelbench.measure.trials import (
     same_alone,
     same_padded,
 )
-from modelbench.plots import growth
+from modelbench.plots.growth import growth
 from modelbench.stages.findings import add_exponents, compared
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from modelbench.results import Metric, Report, Skip
-from modelbench.stages.samples import add_samples
+from modelbench.stages.samples import add_samples, draw_samples
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -199,9 +199,7 @@ class _Session:
         from modelbench.measure.throughput import brief, grow
 
         workload, report = self._workload, self.report
-        kind, unit = {"batch_size": ("batch", "items"), "sequence_length": ("prompt", "tokens")}[
-            axis
-        ]
+        kind, unit = ("batch", "items") if axis == "batch_size" else ("prompt", "tokens")
         sizes = [size for size in wanted if workload.takes(axis, size)]
         if not sizes:
             return
@@ -239,12 +237,14 @@ class _Session:
             report.metric(f"{phase}/{kind}_knee_p50_ms", found.knee.p50_ms, "ms")
 
     def draw(self) -> None:
-        """Draw the roofline with the phases below it."""
-        from modelbench.plots import roofline
+        """Draw the samples, and the roofline with the phases below it."""
+        from modelbench.plots.roofline import roofline
 
+        draw_samples(self.report, self._workload.name, self._context.directory)
         if not self._places:
             return
         bounds = ", ".join(f"{phase} by {place.bound}" for phase, place in self._places.items())
         self.report.notes.append(f"bound: {bounds}")
-        title = f"{self._workload.name}: roofline of this machine"
-        self.report.artifacts += roofline(self._places, title, self._context.directory)
+        self.report.artifacts += roofline(
+            self._places, f"{self._workload.name}: roofline", self._context.directory
+        )

@@ -58,6 +58,7 @@ class Memory(Stage):
                 log.exception("measuring %s", measure.__name__)
                 why = str(error) if isinstance(error, Ended) else in_one_line(error)
                 footprint.report.fail(f"{measure.__name__}: {why}")
+        footprint.draw()
         return footprint.report
 
 
@@ -122,6 +123,19 @@ class Footprint:
         if foreseen is not None:
             parts = ("weights", "activations", "gradients", "optimizer", "peak")
             self._hold("training", foreseen, measured, parts)
+
+    def draw(self) -> None:
+        """Draw what it consists of, foreseen beside measured."""
+        from modelbench.plots.memory import draw_memory
+
+        bars = {
+            f"{what},\n{how}": {part: sizes[f"{how}_mib"] for part, sizes in parts.items()}
+            for what, parts in self.report.details.items()
+            for how in ("predicted", "measured")
+        }
+        if bars:
+            title = f"{self._workload.name}: memory, foreseen and measured"
+            self.report.artifacts += draw_memory(bars, title, self._context.directory)
 
     def _apart(self, act: Callable[..., None]) -> list[Any]:
         from modelbench.apart import apart

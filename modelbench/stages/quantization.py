@@ -40,6 +40,8 @@ class Quantization(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of each scheme; raises Skip where none applies."""
+        from modelbench.plots.quantization import draw_quantization
+
         until = perf_counter() + SHARE * self.timeout_s
         comparison = Comparison(workload, context, self.budget_s, until)
         comparison.baseline()
@@ -53,4 +55,11 @@ class Quantization(Stage):
                 comparison.report.fail(f"{name}: {in_one_line(error)}")
         if comparison.left_out and not (comparison.reached or comparison.report.failure):
             raise Skip("; ".join(f"{n}: {why}" for n, why in comparison.left_out.items()))
-        return comparison.report
+        report = comparison.report
+        figures: dict[str, dict[str, float]] = {}
+        for name, metric in report.metrics.items():
+            scheme, _, short = name.partition("/")
+            figures.setdefault(scheme, {})[short] = metric.value
+        title = f"{workload.name}: size, fidelity and speed"
+        report.artifacts += draw_quantization(figures, title, context.directory)
+        return report

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from modelbench.results import Report
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelbench.measure.statistics import Statistics
     from modelbench.measure.timing import Timing
 
@@ -54,3 +56,18 @@ def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -
             f"{phase}: times had not settled after {len(timing.warmup_ms)} calls of warm-up; raise "
             "test.benchmark.warmup_s"
         )
+
+
+def draw_samples(report: Report, model: str, directory: Path) -> None:
+    """Draw the samples of every phase that was timed."""
+    from modelbench.plots.latency import Samples, latency
+
+    for phase in [name.removesuffix("/samples_ms") for name in report.series]:
+        median = report.metrics.get(f"{phase}/p50_ms")
+        if median is None:
+            continue
+        edges = [report.metrics.get(f"{phase}/ci95_{edge}_ms") for edge in ("low", "high")]
+        known = [edge.value for edge in edges if edge is not None]
+        interval = (known[0], known[1]) if len(known) == 2 else None
+        found = Samples(report.series[f"{phase}/samples_ms"], median.value, interval)
+        report.artifacts += latency(phase, found, f"{model}: {phase}", directory)

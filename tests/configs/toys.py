@@ -1,6 +1,6 @@
 """Small models for the tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -115,3 +115,28 @@ def mean_of(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
 def never(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
     """Say that the phase does not apply."""
     raise Skip("not here")
+
+
+class Numbers(nn.Module):
+    """Looks at its numbers, which shapes alone do not have."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Go one way or the other."""
+        out: Tensor = self.layer(x) if float(x.sum()) > -1e9 else x
+        return out
+
+
+class Lazy(nn.Module):
+    """Gives a generator, so that nothing has run when forward returns."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Iterator[Tensor]:
+        """Give the output later."""
+        yield self.layer(x)

@@ -1,0 +1,1 @@
+"""The flow of data between the modules of a model, as a picture that a person can read."""

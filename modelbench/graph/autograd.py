@@ -1,0 +1,36 @@
+"""The graph that autograd keeps for the backward pass, as torchviz draws it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torchviz import make_dot
+
+from modelbench.batch import Batch
+from modelbench.results import Skip
+from modelbench.workload import Workload
+
+
+@dataclass(frozen=True)
+class Autograd:
+    """The graph below a loss."""
+
+    source: str
+    """In Graphviz's language."""
+    operations: int
+    """Nodes: operations, and the parameters and tensors that they keep."""
+
+
+def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
+    """Give the graph of the workload's loss; raises Skip where nothing is trained."""
+    with torch.enable_grad():
+        loss = workload.loss(batch.call(model), batch)
+    if loss.grad_fn is None:
+        raise Skip("the loss does not depend on anything that is trained")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torchviz still asks distutils
+        graph = make_dot(loss, params=dict(model.named_parameters()))
+    return Autograd(graph.source, sum("[" in line for line in graph.body))

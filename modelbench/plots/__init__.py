@@ -1,0 +1,1 @@
+"""Plots of results, each as PNG and SVG: one colour and one marker for a thing, units on axes."""

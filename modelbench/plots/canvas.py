@@ -1,0 +1,53 @@
+"""What all plots share: figures without a window, colours, markers, hatches, logarithmic axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+# Okabe and Ito's colours, told apart by everybody, each with a marker and a hatch for black and
+# white.
+STYLES = [("#0072B2", "o", ""), ("#D55E00", "s", "///"), ("#009E73", "^", "..."),
+          ("#CC79A7", "D", "xx"), ("#E69F00", "v", "\\\\\\"), ("#56B4E9", "P", "oo"),
+          ("#000000", "X", "")]  # fmt: skip
+
+
+def styles() -> Iterator[tuple[str, str, str]]:
+    """Give colours with their markers and hatches, without end."""
+    return cycle(STYLES)
+
+
+def panels(count: int = 1, **options: Any) -> tuple[Any, Sequence[Any]]:
+    """Make a figure that no window is opened for, with a row of `count` panels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8 if count == 1 else 4 * count, 5 if count == 1 else 4),
+                    layout="constrained")  # fmt: skip
+    row = figure.subplots(1, count, squeeze=False, **options)[0]
+    for panel in row:
+        panel.grid(which="major", color="0.9")
+        panel.set_axisbelow(True)
+    return figure, row
+
+
+def plain_logs(*axes: Any) -> None:
+    """Label logarithmic axes with plain numbers, at 1, 2 and 5."""
+    for axis in axes:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def saved(figure: Any, directory: Path, name: str) -> list[str]:
+    """Write the figure; give the files."""
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    # Text stays text in the SVG, and the file is the same for the same data.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "modelbench"}):
+        figure.savefig(directory / f"{name}.png", dpi=150)
+        figure.savefig(directory / f"{name}.svg", dpi=150, metadata={"Date": None})
+    return [f"{name}.png", f"{name}.svg"]
