@@ -36,7 +36,9 @@ def apart(
     method = "fork" if FORKS and device.type == "cpu" else "spawn"
     context: Any = multiprocessing.get_context(method)
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, act))
+    # A fork has its threads' number; to set it there would start them.
+    threads = torch.get_num_threads() if method == "spawn" else None
+    process = context.Process(target=_serve, args=(theirs, act, threads))
     process.start()
     theirs.close()
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -47,7 +49,7 @@ def apart(
                 raise TimeoutError(f"not done after {timeout_s:g} s, and ended")
             try:
                 kind, value = ours.recv()
-            except EOFError:
+            except (EOFError, OSError):  # it may have died while it wrote
                 process.join()
                 raise Ended(_how(process.exitcode)) from None
             if kind == "raised":
@@ -62,8 +64,10 @@ def apart(
         ours.close()
 
 
-def _serve(connection: Connection, act: Callable[[Send], None]) -> None:
+def _serve(connection: Connection, act: Callable[[Send], None], threads: int | None) -> None:
     try:
+        if threads is not None:
+            torch.set_num_threads(threads)
         act(lambda value: connection.send(("sent", value)))
         connection.send(("done", None))
     except (Exception, SystemExit) as error:  # the model's code may raise anything

@@ -28,14 +28,14 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Give a batch of what `function` makes of each tensor, the labels apart."""
-        return self._with({name: function(tensor) for name, tensor in self.named().items()})
+        return self.holding({name: function(tensor) for name, tensor in self.named().items()})
 
     def joined(self, other: Batch, function: Callable[[Tensor, Tensor], Tensor]) -> Batch:
         """Give a batch of what `function` makes of each tensor and its namesake in `other`."""
         theirs = other.named()
-        return self._with({n: function(tensor, theirs[n]) for n, tensor in self.named().items()})
+        return self.holding({n: function(tensor, theirs[n]) for n, tensor in self.named().items()})
 
-    def _with(self, tensors: Mapping[str, Tensor]) -> Batch:
+    def holding(self, tensors: Mapping[str, Tensor]) -> Batch:
         """Give a batch with other tensors under the same names."""
         args = tuple(tensors[str(i)] for i in range(len(self.args)))
         return Batch(args, {name: tensors[name] for name in self.kwargs}, self.labels)

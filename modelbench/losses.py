@@ -7,7 +7,7 @@ nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ from modelbench.batch import Batch
 from modelbench.tensors import named_tensors
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
-Start = Callable[[Any, Batch], float]
+Start = Callable[[Any, Batch], float | None]
 
 
 def starts_at(start: Start) -> Callable[[Loss], Loss]:
@@ -37,25 +37,39 @@ def guess(outputs: Any, batch: Batch) -> float:  # noqa: ARG001
 
 
 def logits_of(outputs: Any) -> Tensor:
-    """Give the logits: the output's `logits`, or the output itself."""
-    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
-    return logits
+    """Give the logits: the output itself, its `logits`, or the first of several.
+
+    Raises TypeError where there is none of them.
+    """
+    found = outputs
+    if isinstance(outputs, Mapping) and "logits" in outputs:
+        found = outputs["logits"]
+    elif hasattr(outputs, "logits"):
+        found = outputs.logits
+    elif isinstance(outputs, list | tuple) and outputs:
+        found = outputs[0]
+    if not isinstance(found, Tensor):
+        raise TypeError(
+            f"the output is {type(outputs).__name__}; this loss expects a tensor, or logits in it"
+        )
+    return found
 
 
 @starts_at(guess)
 def next_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     """Cross-entropy of each token given those before it; `outputs.logits` is `[b, t, vocab]`."""
-    logits = outputs.logits[:, :-1].flatten(0, 1)
+    logits = logits_of(outputs)[:, :-1].flatten(0, 1)
     return cross_entropy(logits.float(), batch.named()[tokens][:, 1:].flatten())
 
 
 @starts_at(guess)
 def same_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     """Cross-entropy of each token at its own place; `outputs.logits` is `[b, t, vocab]`."""
-    return cross_entropy(outputs.logits.flatten(0, 1).float(), batch.named()[tokens].flatten())
+    logits = logits_of(outputs).flatten(0, 1)
+    return cross_entropy(logits.float(), batch.named()[tokens].flatten())
 
 
-@starts_at(lambda outputs, batch: guess(outputs, batch) if logits_of(outputs).shape[-1] > 1 else 0)
+@starts_at(lambda out, batch: guess(out, batch) if logits_of(out).shape[-1] > 1 else None)
 def classes(outputs: Any, batch: Batch) -> Tensor:
     """Cross-entropy of classes: the batch's labels, or else i modulo their number for sample i.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -125,7 +127,11 @@ def test_a_text_model(command: Command) -> None:
 
 def test_wrong_lists_are_mistakes(command: Command) -> None:
     """Zero, a negative size, text, each said before anything runs."""
-    for given, wanted in (("[0]", "expected more than 0"), ("[-8]", "more than 0"), ("[a]", "a")):
+    for given, wanted in (
+        ("[0]", "expected more than 0"),
+        ("[-8]", "more than 0"),
+        ("[a]", "Integer"),
+    ):
         done = command("test=dynamic", f"test.dynamic.image_size={given}")
         assert done.status == 1
         assert wanted in done.err
@@ -154,7 +160,8 @@ def test_needs_are_told_in_words() -> None:
     """As a person would."""
     assert Needs(16, 16, None).told() == "any multiple of 16 from 16 up"
     assert Needs(1, 1, 1024).told() == "any size from 1 to 1,024"
-    assert Needs(None, 224, 224).told() == "224 only"
+    assert Needs(None, 224, 224).told() == "224 only, of those that were tried"
+    assert Needs(32, 32, None, hole=96).told() == "some multiple of 32 from 32 up, but not 96"
     assert Needs(8, 3, None).divisor is None
 
 
@@ -175,3 +182,47 @@ def test_a_power_law_is_fitted() -> None:
     assert noisy.interval[0] < noisy.exponent < noisy.interval[1]
     assert Power.of({1: 1.0, 2: 2.0}) is None
     assert Power.of({1: 0.0, 2: 2.0, 3: 4.0}) is None
+
+
+def test_sizes_of_an_axis_that_is_not_there_are_wrong(command: Command) -> None:
+    """And so is an empty list."""
+    stage = stage_of(command, "test.dynamic.sequence_length=[8]")
+    assert "planted has no such axis; it has batch_size, image_size" in stage["reason"]
+    done = command("test=dynamic", "test.dynamic.image_size=[]")
+    assert "image_size=[]: expected one size or more" in done.err
+
+
+def test_time_may_come_before_samples(command: Command) -> None:
+    """A sample is cut where it is."""
+    words = ("model=sequence", "test=dynamic", "test.dynamic.batch_size=[1,2]")
+    done = command(*words, "test.dynamic.sequence_length=[4,6]")
+    stage = done.results["stages"]["dynamic"]
+    assert stage["status"] == "passed", stage["reason"]
+    assert "the same alone and in a batch" in told(stage, "batch_size")
+
+
+def test_input_that_fits_nowhere_is_never_made(command: Command) -> None:
+    """A million pixels squared are foreseen on shapes alone, and not run."""
+    stage = stage_of(command, "test.dynamic.image_size=[32,1000000]")
+    assert stage["status"] == "passed"
+    assert re.search(r"1,000,000 needs [\d,.]+ GiB, and was not run", told(stage, "image_size"))
+
+
+def test_where_nothing_fits_it_is_skipped(command: Command) -> None:
+    """Also what would tell more of the axis is not run."""
+    stage = stage_of(command, "test.dynamic.memory_mib=0.0001", "test.dynamic.image_size=[32]")
+    assert stage["status"] == "skipped"
+    assert "no size takes 0 MiB or less" in stage["reason"]
+
+
+@pytest.mark.parametrize(
+    ("works", "size", "wanted"),
+    [
+        (lambda n: n % 128 == 0, 256, "any multiple of 128 from 128 up"),
+        (lambda n: n in {224, 448, 672}, 224, "any multiple of 224 from 224 to 672"),
+        (lambda n: n.bit_count() == 1, 32, "some multiple of 32 from 32 up, but not 96"),
+    ],
+)
+def test_wide_and_broken_patterns(works: Callable[[int], bool], size: int, wanted: str) -> None:
+    """Windows of the usual size, and powers of two."""
+    assert find_needs(works, size, lambda: False).told() == wanted

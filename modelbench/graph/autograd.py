@@ -18,6 +18,8 @@ from modelbench.workload import Workload
 class Autograd:
     """The graph below a loss."""
 
+    model: str
+    """Its class."""
     source: str
     """In Graphviz's language."""
     operations: int
@@ -33,4 +35,4 @@ def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchviz still asks distutils
         graph = make_dot(loss, params=dict(model.named_parameters()))
-    return Autograd(graph.source, sum("[" in line for line in graph.body))
+    return Autograd(type(model).__name__, graph.source, sum("[" in line for line in graph.body))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ class Difference:
 
     share: float
     output: str
+    random: bool = False
+    """Whether it is another one each time that the same is computed, so that nothing is told."""
 
     @property
     def matters(self) -> bool:
@@ -29,44 +31,76 @@ class Difference:
         return not self.share <= CLOSE  # NaN matters
 
 
-def common(small: Any, large: Any) -> Difference:
+def common(small: Any, large: Any) -> Difference | None:
     """Compare what two outputs have in common, each tensor of `large` cut to that of `small`.
 
-    Single numbers, such as a loss, are left out: they are about the whole batch.
+    Single numbers, such as a loss, are left out: they are about the whole batch. None where there
+    is nothing to compare.
     """
-    worst = Difference(0.0, "")
+    worst: Difference | None = None
     theirs: Mapping[str, Tensor] = floating(large)
     for name, own in floating(small).items():
         other = theirs.get(name)
         if own.ndim == 0 or other is None or other.ndim != own.ndim:
             continue
         cut = other[tuple(slice(0, size) for size in own.shape)]
-        if cut.shape != own.shape:
+        if cut.shape != own.shape or not own.numel():
             continue
-        scale = float(own.square().mean().sqrt()) or 1.0
-        share = float((own - cut).abs().max()) / scale if own.numel() else 0.0
-        if not share <= worst.share:
+        apart = torch.where(own == cut, 0.0, (own - cut).abs())  # infinities may be equal as well
+        finite = own[own.isfinite()]
+        scale = float(finite.square().mean().sqrt()) if finite.numel() else 0.0
+        share = float(apart.max()) / (scale or 1.0)
+        if worst is None or not share <= worst.share:
             worst = Difference(share, name)
     return worst
 
 
-@torch.inference_mode()
-def alone_and_together(model: nn.Module, batch: Batch) -> Difference:
-    """Compare the first sample by itself with the first of the batch."""
-    alone = batch.map(lambda tensor: tensor[:1]).call(model)
-    return common(alone, batch.call(model))
+def first_of(batch: Batch, places: Mapping[str, int]) -> Batch:
+    """Give the first sample; `places` tells where each input has its samples."""
+    own = batch.named()
+    return batch.holding(
+        {n: t.narrow(places[n], 0, 1) if n in places else t for n, t in own.items()}
+    )
 
 
 @torch.inference_mode()
-def among_others(model: nn.Module, batch: Batch, other: Batch) -> Difference:
+def alone_and_together(
+    model: nn.Module, batch: Batch, places: Mapping[str, int]
+) -> Difference | None:
+    """Compare the first sample by itself with the first of the batch; None with nothing to."""
+    together = batch.call(model)
+    again = common(together, batch.call(model))
+    if again is None or not places:
+        return None
+    if again.matters:
+        return replace(again, random=True)
+    return common(first_of(batch, places).call(model), together)
+
+
+@torch.inference_mode()
+def among_others(
+    model: nn.Module, batch: Batch, other: Batch, places: Mapping[str, int]
+) -> Difference | None:
     """Compare the first sample's output among its own batch and among `other`'s samples."""
-    mixed = batch.joined(other, lambda own, theirs: torch.cat([own[:1], theirs[1:]]))
     first = batch.call(model)
-    size = len(next(iter(batch.named().values())))
-    alone = floating(batch.map(lambda tensor: tensor[:1]).call(model))
+    again = common(first, batch.call(model))
+    if again is None or not places:
+        return None
+    if again.matters:
+        return replace(again, random=True)
+    theirs = other.named()
+
+    def mixed(name: str, own: Tensor) -> Tensor:
+        if name not in places:
+            return own
+        place, rest = places[name], own.shape[places[name]] - 1
+        return torch.cat([own.narrow(place, 0, 1), theirs[name].narrow(place, 1, rest)], place)
+
+    joined = batch.holding({name: mixed(name, own) for name, own in batch.named().items()})
     # What belongs to the first sample is as large as the output of it alone.
-    whole, again = floating(first), floating(mixed.call(model))
-    kept = {n: t for n, t in whole.items() if size > 1 and n in alone and t.ndim == alone[n].ndim}
+    alone = floating(first_of(batch, places).call(model))
+    whole, changed = floating(first), floating(joined.call(model))
+    kept = {n: t for n, t in whole.items() if n in alone and t.ndim == alone[n].ndim}
     return common(
-        {n: t[tuple(slice(0, s) for s in alone[n].shape)] for n, t in kept.items()}, again
+        {n: t[tuple(slice(0, s) for s in alone[n].shape)] for n, t in kept.items()}, changed
     )

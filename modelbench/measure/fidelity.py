@@ -52,9 +52,16 @@ def fidelity(reference: Any, outputs: Any) -> Fidelity:
 
 
 def floating(outputs: Any) -> dict[str, Tensor]:
-    """Give the floating tensors of an output in double precision, on the CPU."""
-    named = named_tensors(outputs)
-    return {name: t.detach().double().cpu() for name, t in named.items() if t.is_floating_point()}
+    """Give the floating tensors of an output in double precision, on the CPU.
+
+    A complex one has its real and imaginary parts as its last dimension.
+    """
+    named = {name: _real(tensor.detach()) for name, tensor in named_tensors(outputs).items()}
+    return {name: t.double().cpu() for name, t in named.items() if t.is_floating_point()}
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _top1(name: str, wanted: Tensor, found: Tensor) -> float | None:
@@ -72,18 +79,23 @@ def _top1(name: str, wanted: Tensor, found: Tensor) -> float | None:
 
 
 def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
-    """Run `call` and name the first layer that made NaN or infinity of finite input."""
+    """Run `call` and name the first layer that made NaN or infinity of finite input.
+
+    Layers within others come first; where one of these made it outside of its own, it is named.
+    """
     found: list[str] = []
 
-    def note(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
-            if not found and all_finite(inputs) and not all_finite(output):
+    def note(path: str) -> Callable[..., None]:
+        def hook(layer: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            if not found and all_finite([args, kwargs]) and not all_finite(output):
                 found.append(f"{type(layer).__name__} {path}".strip())
 
         return hook
 
-    leaves = [(p, m) for p, m in model.named_modules() if not any(True for _ in m.children())]
-    hooks = [module.register_forward_hook(note(path)) for path, module in leaves]
+    hooks = [
+        module.register_forward_hook(note(path), with_kwargs=True)
+        for path, module in model.named_modules()
+    ]
     try:
         with torch.inference_mode():
             call()
@@ -95,5 +107,6 @@ def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
 
 def all_finite(value: Any) -> bool:
     """Tell whether every floating tensor within is finite; takes no memory to speak of."""
-    floats = [t for t in named_tensors(value).values() if t.is_floating_point() and t.numel()]
+    tensors = [_real(tensor) for tensor in named_tensors(value).values()]
+    floats = [t for t in tensors if t.is_floating_point() and t.numel()]
     return all(bool(torch.isfinite(bound)) for t in floats for bound in torch.aminmax(t))

@@ -74,22 +74,37 @@ class Before:
         """Name the parameters that are what they were."""
         return [n for n, p in self.parameters.items() if torch.equal(p.detach(), self.copies[n])]
 
+    def visible(self, name: str) -> bool:
+        """Tell whether a step can be seen in a parameter's last bits, for its gradient."""
+        parameter, before = self.parameters[name], self.copies[name].double()
+        if parameter.grad is None:
+            return False
+        formula, group = self._formula(), self._group(parameter)
+        gradient = parameter.grad.double()
+        step = gradient if formula is None else formula(before, gradient, group)
+        least = torch.finfo(parameter.dtype).eps * before.abs()
+        return bool((group["lr"] * step.abs() > least).any())
+
+    def _formula(self) -> Formula | None:
+        return next((f for kind, f in FORMULAS.items() if isinstance(self.optimizer, kind)), None)
+
+    def _group(self, parameter: Tensor) -> Options:
+        groups = self.optimizer.param_groups
+        return next(g for g in groups if any(parameter is p for p in g["params"]))
+
     def wrong(self) -> str | None:
         """Name the parameter whose step differs most from the formula's, if one does.
 
         Raises LookupError where no formula is known for the optimizer.
         """
-        formula = next(
-            (f for kind, f in FORMULAS.items() if isinstance(self.optimizer, kind)), None
-        )
+        formula = self._formula()
         if formula is None:
             raise LookupError
-        options = {id(p): g for g in self.optimizer.param_groups for p in g["params"]}
         worst, worst_by = None, 1.0
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
-            group = options[id(parameter)]
+            group = self._group(parameter)
             before, after = self.copies[name].double(), parameter.detach().double()
             gradient = parameter.grad.double() * (-1 if group.get("maximize") else 1)
             wanted = before - group["lr"] * formula(before, gradient, group)
@@ -106,19 +121,23 @@ class Before:
 class Keeps:
     """What an optimizer holds, in multiples of its parameters."""
 
-    state: int
-    """Tensors like the parameter that it keeps."""
+    state: float
+    """Tensors like the parameter that it keeps; a part of one where it keeps rows and columns."""
     temporary: int
     """Tensors like the parameter that it makes, at most at a time, while it steps."""
 
     @classmethod
     def of(cls, make: Callable[[list[Tensor]], Optimizer]) -> Keeps:
-        """Find out by the second step of a small parameter."""
-        probe = torch.nn.Parameter(torch.ones(1024))
-        probe.grad = torch.ones(1024)
+        """Find out by the second step of a small parameter.
+
+        Raises what the optimizer raises, which may take no dense gradients.
+        """
+        probe = torch.nn.Parameter(torch.ones(32, 32))
+        probe.grad = torch.ones(32, 32)
         optimizer = make([probe])
         optimizer.step()
-        state = sum(isinstance(v, Tensor) and v.ndim == 1 for v in optimizer.state[probe].values())
+        kept = [v for v in optimizer.state[probe].values() if isinstance(v, Tensor) and v.ndim]
+        state = sum(tensor.numel() for tensor in kept) / probe.numel()
         live = Live()
         live.add([probe, probe.grad, list(optimizer.state[probe].values())])
         before = live.now

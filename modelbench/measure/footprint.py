@@ -15,11 +15,12 @@ from torch import nn
 
 from modelbench.apart import Send
 from modelbench.batch import Batch
+from modelbench.ghost import on_ghost
 from modelbench.measure.counting import on_shapes
 from modelbench.measure.first_step import Keeps
 from modelbench.measure.live import Live, Saved, inference_peak, own_tensors, size_of
 from modelbench.measure.memory import Meter, give_back, load_libraries
-from modelbench.measure.training import Trainer
+from modelbench.measure.training import Trainer, trainable
 from modelbench.workload import Workload
 
 
@@ -56,27 +57,29 @@ class CUDA:
 
 def foresee_inference(workload: Workload, send: Send) -> None:
     """Send what an inference will hold, by its shapes alone."""
-    shipped = workload.ship()
-    batch = shipped.batch(workload.batch())
 
     def act(ghost: nn.Module, given: Batch) -> Inference:
         peak = inference_peak(ghost, lambda: given.call(ghost), given.named().values())
         return Inference(size_of(own_tensors(ghost)), peak)
 
+    if workload.scheme is None:  # a real model may not even fit
+        send(on_ghost(workload, act))
+        return
+    shipped = workload.ship()
+    batch = shipped.batch(workload.batch())
     with torch.compiler.set_stance("force_eager"):
         send(on_shapes(shipped.model, batch, act))
 
 
 def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Send) -> None:
     """Send what a training step will hold, by its shapes alone."""
-    batch = workload.batch()
-    trainer = Trainer(workload, optimizer, lambda _: batch)
-    keeps = Keeps.of(trainer.make)
+    keeps = Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))
     dtype = workload.autocast()
 
     def act(ghost: nn.Module, given: Batch) -> Training:
+        trained = trainable(ghost.train())
         own = own_tensors(ghost)
-        live, saved = Live(), Saved(own)
+        live, saved = Live(), Saved([*own, *given.named().values()])
         live.add([own, list(given.named().values())])
         base = live.now
         low = dtype is not torch.float32
@@ -88,20 +91,20 @@ def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Sen
                 outputs = given.call(ghost)
                 loss = workload.loss(outputs, given)
             loss.backward()  # type: ignore[no-untyped-call]
-        trained = [p for p in ghost.parameters() if p.requires_grad]
-        gradients = size_of(p.grad for p in trained if p.grad is not None)
-        state = keeps.state * size_of(trained)
+        stepped = [p for p in trained.values() if p.grad is not None]
+        gradients = size_of(p.grad for p in stepped if p.grad is not None)
+        state = round(keeps.state * size_of(stepped))
         # A loop over the parameters on the CPU, on CUDA all of them at a time.
         at_a_time = gradients
         if workload.device.type == "cpu":
-            at_a_time = max(p.nbytes for p in trained)
+            at_a_time = max((p.nbytes for p in stepped), default=0)
         stepping = base + gradients + state + keeps.temporary * at_a_time
         peak = max(live.most + state, stepping)
         return Training(
             size_of(own), saved.total, gradients, state, peak, dict(saved.by_module)
         )  # fmt: skip
 
-    send(on_shapes(trainer.model, batch, act))
+    send(on_ghost(workload, act))
 
 
 def measure_inference(workload: Workload, send: Send) -> None:
@@ -131,10 +134,12 @@ def measure_training(
     workload.batch()
     load_libraries(workload.device)
     Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))  # imports what it needs
-    batch = workload.batch()
     meter = Meter(workload.device)
-    trainer = Trainer(workload, optimizer, lambda _: batch)
+    given: list[Batch] = []
+    trainer = Trainer(workload, optimizer, lambda _: given[0])
     weights = meter.held()
+    given.append(workload.batch())
+    loaded = meter.held()
     meter.restart()
     trainer.step(0)  # with it comes the optimizer's state, which is there from then on
     trainer.optimizer.zero_grad(set_to_none=True)
@@ -142,7 +147,7 @@ def measure_training(
     seen: dict[str, int] = {}
     trainer.step(1, _noting(meter, seen))
     activations, gradients = seen["forward"] - before, seen["backward"] - before
-    optimizer_state = before - weights
+    optimizer_state = before - loaded
     send(Training(weights, activations, gradients, optimizer_state, meter.peak(), {}))
     if workload.device.type == "cuda":
         device = workload.device

@@ -17,12 +17,15 @@ from modelbench.measure.counting import without_memory
 from modelbench.measure.flops import count_macs
 from modelbench.measure.live import inference_peak, own_tensors, size_of
 from modelbench.measure.needs import Needs, find_needs, last_that_works
+from modelbench.measure.resized import Resized
 from modelbench.workload import Workload
 
 Sizes = Mapping[str, int]
 
 LARGER = (2, 4, 8)
 """Times the usual size at which growth is looked at."""
+SEVERAL = 3
+"""Samples of which one is held against the others."""
 FARTHEST = 64
 """Times the usual size beyond which nothing is looked for."""
 
@@ -45,12 +48,12 @@ class _Ghost:
     def __init__(self, workload: Workload) -> None:
         self._workload, self._shipped = workload, workload.ship()
         self.model, self._mode = without_memory(self._shipped.model)
+        self._input = Resized(workload)
 
     def run(self, sizes: Sizes, act: Callable[[Batch], Any]) -> Any:
         """Act on input of these sizes."""
-        batch = self._shipped.batch(self._workload.batch(**sizes))
         with self._mode, torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            return act(batch.map(self._mode.from_tensor))
+            return act(self._shipped.batch(self._input.batch(sizes)))
 
     def works(self, axis: str, size: int) -> bool:
         """Tell whether the model takes a size."""
@@ -58,7 +61,10 @@ class _Ghost:
         return size > 0 and trouble(act) is None
 
     def largest(self, axis: str, needs: Needs, most: float, late: Callable[[], bool]) -> Foreseen:
-        """Find the largest size whose call takes at most so many bytes."""
+        """Find the largest size whose call takes at most so many bytes.
+
+        Where not even the least does, that one is given.
+        """
         usual, step = self._workload.axes[axis], needs.step or 1
 
         def fits(size: int) -> bool:
@@ -66,6 +72,10 @@ class _Ghost:
             return found.error is None and found.peak <= most
 
         low = high = usual
+        if not fits(usual):
+            if not fits(needs.least):
+                return self.foresee(axis, needs.least)
+            low = needs.least
         while fits(high) and not late() and high < FARTHEST * usual:
             low, high = high, high + max(step, high // step * step)
         if not fits(high):
@@ -95,6 +105,8 @@ class Axis:
     """Those wanted."""
     larger: Sequence[Foreseen]
     """Some more, at which growth shows what it is."""
+    further: Mapping[int, Foreseen]
+    """Those at which it is seen what the axis needs."""
     largest: Foreseen
     """The largest within the memory."""
 
@@ -121,4 +133,7 @@ def foresee(
         found = [ghost.foresee(axis, size) for size in sizes]
         grown = [ghost.foresee(axis, factor * usual) for factor in LARGER]
         late = partial(past, perf_counter() + budget_s)
-        send(Axis(axis, needs, found, grown, ghost.largest(axis, needs, most, late)))
+        step, limit = needs.step or 1, workload.limits.get(axis, {}).get("max") or usual
+        seen = {needs.least, usual, usual + step, limit + step, max(SEVERAL, usual)}
+        further = {size: ghost.foresee(axis, size) for size in seen}
+        send(Axis(axis, needs, found, grown, further, ghost.largest(axis, needs, most, late)))

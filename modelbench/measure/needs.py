@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 MOST_STEP = 64
 """Greatest divisor that is looked for."""
+HOLES = 4
+"""Steps above the usual size within which each size is tried."""
 DOUBLINGS = 3
 """How far above the usual size a limit is looked for."""
 
@@ -22,6 +24,8 @@ class Needs:
     """None where no limit was found."""
     complete: bool = True
     """Whether there was time to find all of it."""
+    hole: int | None = None
+    """A size among them that does not work all the same."""
 
     @property
     def divisor(self) -> int | None:
@@ -37,7 +41,7 @@ class Needs:
         if self.step is None and not self.complete:
             return f"{self.least:,}; no time was left to find others"
         if self.step is None:
-            return f"{self.least:,} only"
+            return f"{self.least:,} only, of those that were tried"
         if self.step == 1:
             kind = "any size"
         elif self.divisor:
@@ -45,12 +49,18 @@ class Needs:
         else:
             kind = f"every {self.step}th size"
         upto = "up" if self.greatest is None else f"to {self.greatest:,}"
-        return f"{kind} from {self.least:,} {upto}"
+        if self.hole is not None:
+            kind = kind.replace("any", "some")
+        but = f", but not {self.hole:,}" if self.hole is not None else ""
+        return f"{kind} from {self.least:,} {upto}{but}"
 
 
 def find_needs(works: Callable[[int], bool], size: int, late: Callable[[], bool]) -> Needs:
     """Find what works about `size`, which does; ends early once it is `late`."""
-    step = next((k for k in range(1, MOST_STEP + 1) if not late() and works(size + k)), None)
+    # Beyond that, what divides the usual size: windows and patches.
+    wide = [k for k in range(MOST_STEP + 1, size + 1) if size % k == 0]
+    steps = [*range(1, MOST_STEP + 1), *wide]
+    step = next((k for k in steps if not late() and works(size + k)), None)
     if step is None:
         below = range(1, min(MOST_STEP, size - 1) + 1)
         step = next((k for k in below if not late() and works(size - k)), None)
@@ -67,7 +77,17 @@ def find_needs(works: Callable[[int], bool], size: int, late: Callable[[], bool]
             greatest = last_that_works(works, top, above, step, late)
             break
         top = above
-    return Needs(step, least, greatest, complete=not late())
+    return Needs(step, least, greatest, not late(), _hole(works, size, step, late))
+
+
+def _hole(
+    works: Callable[[int], bool], size: int, step: int, late: Callable[[], bool]
+) -> int | None:
+    """Find a size that does not work below one that does."""
+    tried = {size + k * step: not late() and works(size + k * step) for k in range(2, HOLES + 1)}
+    if late():
+        return None
+    return next((n for n in tried if not tried[n] and any(tried[m] for m in tried if m > n)), None)
 
 
 def _least(works: Callable[[int], bool], size: int, step: int, late: Callable[[], bool]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,16 @@ class Step:
     milliseconds: float
 
 
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Name the parameters that are trained; raises Skip where there are none."""
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if not trained:
+        count = sum(1 for _ in model.parameters())
+        frozen = f"all {count} are frozen" if count else "it has no parameters"
+        raise Skip(f"{type(model).__name__} has nothing to train: {frozen}")
+    return trained
+
+
 class Trainer:
     """A model, fresh and seeded, with the optimizer asked for."""
 
@@ -49,15 +60,17 @@ class Trainer:
     ) -> None:
         self._workload, self._batch_at = workload, batch_at
         self.model = workload.build().train()
-        self.trained = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
-        if not self.trained:
-            count = sum(1 for _ in self.model.parameters())
-            frozen = f"all {count} are frozen" if count else "it has no parameters"
-            raise Skip(f"{type(self.model).__name__} has nothing to train: {frozen}")
+        self.trained = trainable(self.model)
         self.make: Callable[..., Optimizer] = instantiate(
             optimizer, _partial_=True, _convert_="all"
         )
         self.optimizer = self.make(list(self.trained.values()))
+        wanted = inspect.signature(self.optimizer.step).parameters.get("closure")
+        if wanted is not None and wanted.default is wanted.empty:
+            raise TypeError(
+                f"{type(self.optimizer).__name__} computes the loss several times in one step; "
+                "expected an optimizer whose step() takes no closure, such as AdamW"
+            )
         self.unreached = set(self.trained)
         """Names of the parameters that have had no gradient other than zero so far."""
         self._dtype = workload.autocast()
@@ -84,7 +97,9 @@ class Trainer:
         self._scaler.unscale_(self.optimizer)
         gradients = [p.grad for p in self.trained.values() if p.grad is not None]
         norm = float(nn.utils.get_total_norm(gradients))
-        if not math.isfinite(norm) and not self._scaler.is_enabled():
+        # The scale is halved each time; below one it is not the scale that overflows.
+        scaled = self._scaler.is_enabled() and self._scaler.get_scale() >= 1
+        if not math.isfinite(norm) and not scaled:
             raise TrainingError(self._wrong_gradient(number))
         self._scaler.step(self.optimizer)
         self._scaler.update()
@@ -92,7 +107,7 @@ class Trainer:
         took = (perf_counter() - start) * 1e3
         for name in list(self.unreached):
             gradient = self.trained[name].grad
-            if gradient is not None and bool(gradient.any()):
+            if gradient is not None and bool(gradient.any() and gradient.isfinite().all()):
                 self.unreached.discard(name)
         guess = self._workload.guess(outputs, batch)
         return Step(value, guess, norm if math.isfinite(norm) else None, took)
@@ -121,6 +136,7 @@ class Trainer:
             raise TrainingError(f"the loss is {found}; expected a tensor with one number")
         value = float(loss.detach())
         if not math.isfinite(value):
+            torch.manual_seed(self._workload.seed + number)  # for dropout as it was
             layer = first_not_finite(self.model, partial(self._forward, batch))
             where = f"first from {layer}" if layer else "from no layer, but from the loss itself"
             raise TrainingError(

@@ -17,6 +17,7 @@ from modelbench.batch import Batch
 from modelbench.measure.attempts import in_one_line, past, trouble
 from modelbench.measure.consistency import Difference, alone_and_together, common
 from modelbench.measure.fidelity import all_finite
+from modelbench.measure.foreseen import SEVERAL
 from modelbench.measure.layers import shapes
 from modelbench.measure.memory import Meter, give_back, load_libraries
 from modelbench.measure.needs import last_that_works
@@ -133,9 +134,11 @@ def greatest(session: Session, axis: str, between: tuple[int, int], step: int, e
     return last_that_works(works, *between, step, partial(past, perf_counter() + end_s))
 
 
-def same_alone(session: Session) -> Difference:
-    """Compare a sample by itself with the same among others."""
-    return alone_and_together(session.model, session.shipped.batch(session.workload.several(3)))
+def same_alone(session: Session) -> Difference | None:
+    """Compare a sample by itself with the same among others; None with nothing to compare."""
+    workload = session.workload
+    batch = session.shipped.batch(workload.several(SEVERAL))
+    return alone_and_together(session.model, batch, workload.sample_places())
 
 
 def same_padded(session: Session, shorter: int) -> Difference | None:

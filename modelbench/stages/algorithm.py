@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report
 from modelbench.stages.stage import Context, Stage, positive
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from modelbench.workload import Workload
@@ -62,8 +66,13 @@ class Algorithm(Stage):
 
         training = Training(self, workload, context)
         training.learn()
-        training.repeat()
         report = training.report
+        for check in (training.leaks, training.repeat):
+            try:
+                check()
+            except Exception as error:  # noqa: PERF203  (the figures so far shall stand)
+                log.exception("%s", check.__name__)
+                report.fail(f"{check.__name__}: {in_one_line(error)}")
         if "loss" in report.series:
             report.artifacts += draw_training(
                 report.series["loss"], report.series["grad_norm"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelbench.measure.consistency import Difference
-from modelbench.measure.foreseen import Axis, Foreseen
+from modelbench.measure.foreseen import SEVERAL, Axis, Foreseen
 from modelbench.measure.growth import Power
 from modelbench.measure.needs import Needs
 from modelbench.measure.trials import (
@@ -20,7 +21,7 @@ from modelbench.measure.trials import (
     same_padded,
 )
 from modelbench.plots.growth import growth
-from modelbench.stages.findings import add_exponents, compared
+from modelbench.stages.findings import UNTOLD, add_exponents, compared
 
 if TYPE_CHECKING:
     from modelbench.stages.scaling import Scaling
@@ -62,8 +63,15 @@ class AxisTrials:
                 break
         for name, outcome in zip(further, found, strict=True):
             self._told(name, outcome)
+        self._mend()
         self._find_greatest()
         self._confirm()
+
+    def _mend(self) -> None:
+        """Take back what a run has disproved."""
+        needs = self._needs
+        if needs is not None and needs.least in self._bad and self._good:
+            self._needs = replace(needs, least=min(self._good))
 
     def tell(self) -> None:
         """Add the curves, how they grow, and the sentence that sums it up."""
@@ -100,7 +108,7 @@ class AxisTrials:
     def _fits(self, size: int) -> bool:
         """Tell whether a size may be run, and say why not."""
         found = self._sizes.get(size)
-        if found is None or found.error is not None or found.peak <= self._all.most:
+        if found is None or found.peak <= self._all.most:
             return True
         self._notes.append(
             f"{size:,} needs {found.peak / GIB:.1f} GiB, and was not run (test.dynamic.memory_mib)"
@@ -144,25 +152,29 @@ class AxisTrials:
         self._report.warnings.append(f"{self.name}={size}: {why}")
 
     def _further(self) -> dict[str, Task]:
-        """Give the further calls that tell what the model needs."""
+        """Give the further calls that tell what the model needs, and fit into the memory."""
         needs, name, usual = self._needs, self.name, self._usual
-        tasks: dict[str, Task] = {}
+        tasks: dict[str, tuple[int, Task]] = {}
         if name == "batch_size":
-            tasks["alone"] = same_alone
+            tasks["alone"] = max(SEVERAL, usual), same_alone
         if name == "sequence_length" and usual > 2 * PADDING:
-            tasks["padded"] = partial(same_padded, shorter=usual - PADDING)
-        if needs is None or needs.step is None:
-            return tasks
-        if needs.least not in self.sizes:
-            tasks["least"] = partial(at_size, sizes={name: needs.least}, timed=False)
-        if name == "image_size":
-            larger = {name: usual + needs.step}
-            tasks["not square"] = partial(not_square, sizes={name: usual}, larger=larger)
-        most = self._workload.limits.get(name, {}).get("max")
-        if most:
-            above = {name: most + needs.step}
-            tasks["above"] = partial(at_size, sizes=above, timed=False)
-        return tasks
+            tasks["padded"] = usual, partial(same_padded, shorter=usual - PADDING)
+        if needs is not None and needs.step is not None:
+            if needs.least not in self.sizes:
+                sizes = {name: needs.least}
+                tasks["least"] = needs.least, partial(at_size, sizes=sizes, timed=False)
+            if name == "image_size":
+                larger = {name: usual + needs.step}
+                task = partial(not_square, sizes={name: usual}, larger=larger)
+                tasks["not square"] = larger[name], task
+            most = self._workload.limits.get(name, {}).get("max")
+            if most:
+                sizes = {name: most + needs.step}
+                tasks["above"] = sizes[name], partial(at_size, sizes=sizes, timed=False)
+        return {what: task for what, (size, task) in tasks.items() if self._has_room(size)}
+
+    def _has_room(self, size: int) -> bool:
+        return not self._foreseen or self._foreseen.further[size].peak <= self._all.most
 
     def _told(self, name: str, outcome: Any) -> None:
         """Say what a further call has shown."""
@@ -170,14 +182,16 @@ class AxisTrials:
         if isinstance(outcome, Difference):
             notes += compared(report, name, outcome)
         elif name in ("alone", "padded"):
-            if outcome is not None:  # there is no mask
+            if outcome is not None:
                 report.warnings.append(f"{self.name}: {outcome.error}")
+            elif name == "alone":  # else there is no mask
+                notes.append(UNTOLD)
         elif name == "not square":
             notes.append("also not square" if outcome.error is None else "square only")
-        elif name == "least" and outcome.error is not None:
+        elif name == "least" and outcome.error is not None and self._needs is not None:
+            self._bad.append(self._needs.least)
             report.warnings.append(
-                f"{self.name}={self._needs.least if self._needs else ''}, which its shapes allow: "
-                f"{outcome.error}"
+                f"{self.name}={self._needs.least}, which its shapes allow: {outcome.error}"
             )
         elif name == "above":
             most = self._workload.limits[self.name]["max"]
@@ -217,10 +231,10 @@ class AxisTrials:
         if self._needs.step is None or self._needs.greatest is not None:
             return
         found, tried = self._foreseen.largest, max(self._good)
+        if found.size <= tried or found.error is not None or found.peak > self._all.most:
+            return
         will = f"{found.size:,} takes {found.peak / MIB:,.0f} MiB (foreseen"
         expected = self._seconds(found, tried, self._good[tried])
-        if found.size <= tried:
-            return
         if expected > self._all.settings.call_s:
             self._notes.append(f"{will}; not run, since it would take about {expected:.0f} s)")
             return

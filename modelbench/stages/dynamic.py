@@ -40,13 +40,22 @@ class Dynamic(Stage):
         for name in ("point_s", "call_s", "memory_mib", "search_s"):
             positive(name, getattr(self, name))
         for axis in AXES:
-            for size in getattr(self, axis) or []:
+            sizes = getattr(self, axis)
+            if sizes == []:
+                raise ValueError(f"{axis}=[]: expected one size or more, or null")
+            for size in sizes or []:
                 positive(axis, size)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the curves over each axis and what was found of it."""
         from modelbench.stages.scaling import Scaling
 
+        wrong = [axis for axis in AXES if getattr(self, axis) and axis not in workload.axes]
+        if wrong:
+            raise ValueError(
+                f"test.dynamic.{wrong[0]}={getattr(self, wrong[0])}: {workload.name} has no such "
+                f"axis; it has {', '.join(workload.axes)}"
+            )
         scaling = Scaling(self, workload, context)
         scaling.foresee()
         scaling.run()

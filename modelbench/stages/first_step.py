@@ -35,7 +35,7 @@ def start_of_loss(report: Report, step: Step, *, pretrained: bool) -> None:
 
 
 def optimizer_faults(
-    report: Report, trainer: Trainer, before: Before, step: Step, wanted: str
+    report: Report, trainer: Trainer, before: Before, wanted: str
 ) -> Iterator[str]:
     """Name what is wrong with the optimizer's first step; what it keeps goes into the report."""
     optimizer = trainer.optimizer
@@ -43,12 +43,10 @@ def optimizer_faults(
     if type(optimizer) is not get_object(wanted):
         yield f"the optimizer is {name}, not {wanted}"
     _state(report, trainer)
-    if step.grad_norm is None:  # FP16 leaves out a step whose gradients overflow
-        return
     unmoved = [n for n in before.unmoved() if n not in trainer.unreached]
     if unmoved and all(group.get("lr") == 0 for group in optimizer.param_groups):
         yield f"the learning rate is 0: {name} moves no parameter"
-    elif unmoved:
+    elif unmoved := [n for n in unmoved if before.visible(n)]:
         yield f"{name} does not move {listed(unmoved)}, in spite of its gradient"
     try:
         wrong = before.wrong()
@@ -68,7 +66,7 @@ def _state(report: Report, trainer: Trainer) -> None:
     # A parameter of no dimension looks like the counter of steps.
     reached = [p for p in trainer.trained.values() if p.grad is not None and p.ndim]
     each = Keeps.of(trainer.make).state
-    wanted = each * sum(p.numel() * p.element_size() for p in reached)
+    wanted = round(each * sum(p.numel() * p.element_size() for p in reached))
     found = sum(
         value.numel() * value.element_size()
         for parameter in reached
@@ -76,8 +74,10 @@ def _state(report: Report, trainer: Trainer) -> None:
         if isinstance(value, Tensor) and value.shape == parameter.shape
     )
     report.details["optimizer"] = {"class": name, "state_mib": found / MIB}
-    report.notes.append(f"{name} keeps {each} numbers for each parameter, {found / MIB:,.2f} MiB")
-    if found != wanted:
+    report.notes.append(
+        f"{name} keeps {each:.2g} numbers for each parameter, {found / MIB:,.2f} MiB"
+    )
+    if found != wanted and each == int(each):  # what keeps rows and columns depends on the shape
         report.warnings.append(
             f"{name} keeps {found / MIB:.2f} MiB, and {wanted / MIB:.2f} MiB were expected"
         )

@@ -144,10 +144,14 @@ class Footprint:
 
     def _foresee(self, what: str, act: Callable[..., None]) -> Any:
         """Give what is foreseen, or None where the model does not run on shapes alone."""
+        from modelbench.apart import Ended
+
         self._context.say(f"foreseeing {what}")
         try:
             (foreseen,) = self._apart(act)
         except Skip:
+            raise
+        except Ended:  # to measure for real takes more
             raise
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("foreseeing %s", what, exc_info=True)

@@ -13,7 +13,7 @@ from modelbench.measure.exporting import Exported, try_export
 from modelbench.measure.foreseen import Axis, foresee
 from modelbench.measure.memory import free
 from modelbench.measure.trials import Outcome, Task, outcomes
-from modelbench.results import Report
+from modelbench.results import Report, Skip
 from modelbench.stages.axis import MIB, AxisTrials
 from modelbench.stages.stage import Context
 
@@ -68,6 +68,11 @@ class Scaling:
     def finish(self) -> None:
         """Try to export, and sum up."""
         report = self.report
+        if self._trials and not any(t.passed or t.failed for t in self._trials):
+            raise Skip(
+                f"no size takes {self.most / MIB:,.0f} MiB or less (test.dynamic.memory_mib, and "
+                f"half of what is free); the weights alone are {self.weights / MIB:,.0f} MiB"
+            )
         report.metric("passed", sum(t.passed for t in self._trials), "count")
         report.metric("failed", sum(t.failed for t in self._trials), "count")
         if self.settings.export:

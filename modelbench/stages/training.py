@@ -14,10 +14,11 @@ from torch import Tensor
 from modelbench.batch import Batch
 from modelbench.measure.accuracy import accuracy
 from modelbench.measure.consistency import among_others
-from modelbench.measure.first_step import Before
+from modelbench.measure.first_step import Before, Keeps
 from modelbench.measure.memory import free
 from modelbench.measure.training import Step, Trainer, TrainingError
 from modelbench.results import Report, Skip
+from modelbench.stages.findings import RANDOM, UNTOLD, not_falling
 from modelbench.stages.first_step import listed, optimizer_faults, start_of_loss
 from modelbench.stages.stage import Context
 
@@ -32,8 +33,6 @@ SAVED, REPEATED = 2, 4
 """Steps before the checkpoint, and those that are taken a second time."""
 EXACT, CLOSE = 0.0, 1e-3
 """Relative differences of a loss that was computed twice: none, and what kernels may vary by."""
-COPIES = 5
-"""Of the trained weights: themselves, gradients, two of the optimizer, those before a step."""
 
 
 class Training:
@@ -62,7 +61,7 @@ class Training:
             except TrainingError as error:
                 self.report.fail(str(error))
                 break
-            if before is not None:
+            if before is not None and self._steps[-1].grad_norm is not None:
                 self._first_step(before)
                 before = None
             if number + 1 >= LEAST_STEPS and self._spent > self._settings.budget_s:
@@ -70,6 +69,8 @@ class Training:
                     f"ended after {number + 1} of {self._most} steps: test.algorithm.budget_s spent"
                 )
                 break
+        if before is not None and self._steps:
+            self.report.notes.append("no step was taken, so that the optimizer was not checked")
         self._figures()
         if kept:
             count = f"{len(kept)} of {len(kept) + len(trained)} parameters"
@@ -77,13 +78,13 @@ class Training:
         moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
         if moved:
             self.report.fail(f"frozen, but moved: {listed(moved)}")
-        self._gradients()
+        if self._steps:
+            self._gradients()
         if self.report.failure is None:
             after = self._accuracy()
             if right is not None and after is not None:
                 self.report.metric("accuracy_before", right, "share")
                 self.report.metric("accuracy_after", after, "share")
-            self._leaks()
 
     def repeat(self) -> None:
         """Take the first steps again, and some from the checkpoint."""
@@ -126,10 +127,12 @@ class Training:
         """Raise Skip where there is too little memory."""
         weights = sum(p.numel() * p.element_size() for p in self._trainer.trained.values())
         there = free(self._workload.device)
-        if (needed := (COPIES - 1) * weights) > 0.8 * there:
+        copies = 2 + Keeps.of(self._trainer.make).state
+        if (needed := copies * weights) > 0.8 * there:
             raise Skip(
-                f"training needs over {needed / GIB:.1f} GiB for gradients and optimizer alone, "
-                f"and {there / GIB:.1f} GiB are free; test=memory predicts the whole of it"
+                f"training needs over {needed / GIB:.1f} GiB for gradients, optimizer and the copy "
+                f"that its first step is held against, and {there / GIB:.1f} GiB are free; "
+                "test=memory predicts the training itself"
             )
 
     @property
@@ -170,7 +173,7 @@ class Training:
         named = self._settings.optimizer["_target_"]
         pretrained = self._workload.pretrained is not None
         start_of_loss(self.report, self._steps[0], pretrained=pretrained)
-        for fault in optimizer_faults(self.report, self._trainer, before, self._steps[0], named):
+        for fault in optimizer_faults(self.report, self._trainer, before, named):
             self.report.fail(fault)
 
     def _figures(self) -> None:
@@ -191,21 +194,12 @@ class Training:
         timed = [step.milliseconds for step in self._steps[1:]] or [self._steps[0].milliseconds]
         report.metric("step_ms", statistics.median(timed), "ms")
         what = "labelled data" if self._workload.data is not None else "one batch"
-        report.notes.append(
-            f"{len(losses)} steps on {what}: the loss goes from {losses[0]:.4g} to {last:.4g}"
-        )
+        told = f"the loss goes from {losses[0]:.4g} to {last:.4g}"
+        report.notes.append(f"{len(losses)} steps on {what}: {told}")
         if drop < self._settings.min_drop:
             rate = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
-            constant = len(set(losses)) == 1 and not any(s.grad_norm for s in self._steps)
-            self.report.fail(
-                f"the loss is always {losses[0]:.4g} and has no gradient other than zero: it does "
-                "not depend on the parameters"
-                if constant
-                else f"the loss does not fall: {losses[0]:.4g} at first, {last:.4g} after "
-                f"{len(losses)} steps, expected {self._settings.min_drop:.0%} less at least "
-                "(test.algorithm.min_drop); if the learning rate is the reason, set "
-                f"test.algorithm.optimizer.lr, now {rate:g}"
-            )
+            norms = [step.grad_norm for step in self._steps]
+            report.fail(not_falling(losses, norms, self._settings.min_drop, rate))
 
     def _gradients(self) -> None:
         """Name the parameters that no gradient reached."""
@@ -223,17 +217,25 @@ class Training:
             return None
         return accuracy(self._trainer.model, self._workload.labelled(test=True))
 
-    def _leaks(self) -> None:
+    def leaks(self) -> None:
         """See that a sample's output in eval mode is its own."""
-        if "batch_size" not in self._workload.axes:
+        if "batch_size" not in self._workload.axes or self.report.failure is not None:
             return
         self._context.say("putting a sample among others")
         sizes = {"batch_size": max(2, self._workload.axes["batch_size"])}
+        if not self._workload.takes("batch_size", sizes["batch_size"]):
+            return
         own = self._workload.batch(**sizes)
         (others,) = self._workload.calibration(1, **sizes)
         model = self._trainer.model.eval()
-        found = among_others(model, own, others)
+        found = among_others(model, own, others, self._workload.sample_places())
         model.train()
+        if found is None:
+            self.report.notes.append(UNTOLD)
+            return
+        if found.random:
+            self.report.warnings.append(RANDOM.format(found.output))
+            return
         self.report.details["leak"] = found.share
         if found.matters:
             self.report.fail(

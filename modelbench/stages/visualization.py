@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
@@ -71,13 +70,14 @@ class Gallery:
 
     def architecture(self) -> None:
         """Draw the model and each of its parts."""
+        from modelbench.ghost import without_numbers
         from modelbench.graph.layout import INSTALL, LayoutError
         from modelbench.graph.picture import Limits, picture
 
         settings, report = self._settings, self.report
         limits = Limits(settings.nodes, settings.depth, settings.layout_s)
         self._context.say("following its tensors")
-        found = self._on_shapes(_traces)
+        found = without_numbers(self._workload, _traces)
         for path, (name, trace) in found.items():
             if not trace.edges:
                 raise Skip(f"{name} ran no module that its input went through: nothing to draw")
@@ -103,13 +103,14 @@ class Gallery:
 
     def autograd(self) -> None:
         """Draw the graph of the backward pass; its source is written in any case."""
+        from modelbench.ghost import without_numbers
         from modelbench.graph.autograd import autograd
         from modelbench.graph.layout import LayoutError
 
         report = self.report
         self._context.say("following the backward pass")
         try:
-            graph = self._on_shapes(partial(autograd, self._workload))
+            graph = without_numbers(self._workload, partial(autograd, self._workload))
         except Skip as skip:
             report.notes.append(f"no autograd graph: {skip}")
             return
@@ -117,7 +118,7 @@ class Gallery:
             log.exception("the autograd graph")
             report.warnings.append(f"no autograd graph: {in_one_line(error)}")
             return
-        name = f"autograd_{_file(self._class)}"
+        name = f"autograd_{_file(graph.model)}"
         self._write(f"{name}.dot", graph.source.encode())
         report.metric("autograd_nodes", graph.operations, "count")
         self._context.say("drawing the backward pass")
@@ -130,27 +131,6 @@ class Gallery:
             )
             return
         self._write(f"{name}.svg", svg)
-
-    def _on_shapes(self, act: Callable[[nn.Module, Batch], Any]) -> Any:
-        """Act on a model without memory; on a real one where shapes alone are not enough."""
-        from torch._subclasses.fake_tensor import FakeTensorMode
-
-        workload = self._workload
-        if workload.fake is None:
-            ghost = replace(workload, fake=FakeTensorMode(), pretrained=None)
-            try:
-                return self._act(ghost, act)
-            except Skip:
-                raise
-            except Exception:  # which operations refuse shapes alone cannot be listed
-                log.info("the model cannot run on shapes alone", exc_info=True)
-        return self._act(workload, act)
-
-    def _act(self, workload: Workload, act: Callable[[nn.Module, Batch], Any]) -> Any:
-        model, batch = workload.build(), workload.batch()
-        self._class = type(model).__name__
-        with workload.computing():
-            return act(model, batch)
 
     def _write(self, name: str, content: bytes) -> None:
         (self._folder / name).write_bytes(content)

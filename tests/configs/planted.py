@@ -176,6 +176,70 @@ class Counts(Net):
         return super().forward(images) * (1 + self.steps / 10)
 
 
+class Normed(Net):
+    """The convolution's bias goes under in the normalisation, so that its gradient is rounding."""
+
+    def normalisation(self) -> nn.Module:
+        """Normalise."""
+        return nn.BatchNorm2d(4)
+
+
+class Random(Net):
+    """Is another one each time, in evaluation as well."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Add noise."""
+        logits = super().forward(images)
+        return logits + 0.05 * torch.randn_like(logits)
+
+
+class Outside(Net):
+    """What breaks is not in a layer of its own."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Take the logarithm of numbers that may be negative."""
+        return super().pooled(images).sub(10).log()
+
+
+class Dictionary(Net):
+    """Gives a plain dict."""
+
+    def forward(self, images: Tensor) -> Any:
+        """Name the output."""
+        return {"logits": super().forward(images)}
+
+
+class Sequence(nn.Module):
+    """Takes time before samples, and something that has no samples at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        """Take `[t, b, 8]` and `[t]`, give `[t, b, 8]`."""
+        out: Tensor = self.layer(x + places[:, None, None])
+        return out
+
+
+class Single(Net):
+    """Takes one sample at a time."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        if len(images) != 1:
+            raise ValueError(f"cannot take {len(images)} samples")
+        return super().pooled(images)
+
+
+class NaNGradient(Net):
+    """The loss is a number, and its gradient is none."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Take the root of zero."""
+        return super().pooled(images) + (images[:, :1].mean((2, 3)) * 0 * self.last.bias[0]).sqrt()
+
+
 class Nothing(nn.Module):
     """A model without parameters."""
 
