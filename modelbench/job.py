@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import replace
 from functools import lru_cache
@@ -19,6 +18,7 @@ from modelbench import config as schema
 from modelbench import environment, runner
 from modelbench.checkpoint import fetch
 from modelbench.checkpoint import mistakes as checkpoint_mistakes
+from modelbench.command import command_line, own_folders
 from modelbench.locate import installed_targets
 from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
@@ -26,6 +26,7 @@ from modelbench.results import Job, Summary
 from modelbench.signals import Terminated, install
 from modelbench.sinks.console import Console, shortened, terminal
 from modelbench.sinks.files import Files
+from modelbench.sinks.report import REPORT, Page
 from modelbench.sweep import Sweep
 from modelbench.worker import start_server
 
@@ -36,7 +37,7 @@ def job(config: DictConfig) -> None:
     """Run one job; a single one that fails ends the process with status 1."""
     hydra_config = HydraConfig.get()
     install()
-    folders = _folders(hydra_config)
+    folders = own_folders(hydra_config)
     make_importable(folders)
     checked = check(config, [schema.CONF, *folders])
     if not checked.plain:  # nothing to name the job by; the command line's own check has passed it
@@ -45,7 +46,8 @@ def job(config: DictConfig) -> None:
     settings = checked.plain["tracker"]
     tracker = instantiate(settings) if settings.get("_target_") else None
     files = Files()
-    sinks = [files, Console(), *([tracker] if tracker else [])]
+    # The page reads results, and the tracker takes the page: they close in this order.
+    sinks = [files, Page(), Console(), *([tracker] if tracker else [])]
     files.open(about)  # from here on the sweep knows of the job
     try:
         if checked.mistakes:
@@ -90,9 +92,6 @@ def _with_weights(about: Job) -> Job:
 
 def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
     sweep = Sweep.current
-    command = ["python", "-m", "modelbench", *hydra_config.overrides.task]
-    for folder in _folders(hydra_config):
-        command += ["--config-dir", str(folder)]
     return Job(
         name=schema.job_name(plain),
         model=plain["model"]["name"],
@@ -102,7 +101,7 @@ def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
         axes=schema.axes(plain),
         seed=plain["seed"],
         config=plain,
-        command=shlex.join(command),
+        command=command_line(hydra_config),
         directory=Path(hydra_config.runtime.output_dir),
         environment=_host(),
         sweep_id=sweep.id if sweep else None,
@@ -116,15 +115,10 @@ def _host() -> dict[str, Any]:
     return environment.host()
 
 
-def _folders(hydra_config: HydraConf) -> list[Path]:
-    """Give the folders of configurations beside our own."""
-    sources = hydra_config.runtime.config_sources
-    paths = [Path(source.path) for source in sources if source.schema == "file"]
-    return [path for path in paths if path != schema.CONF]
-
-
 def _show_where(directory: Path, hint: str | None) -> None:
     out = terminal()
     out.print(f"Files: {shortened(directory)}", soft_wrap=True, markup=False)
+    if (directory / REPORT).is_file():
+        out.print(f"Report: {shortened(directory / REPORT)}", soft_wrap=True, markup=False)
     if hint:
         out.print(hint, soft_wrap=True, markup=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -13,11 +14,15 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from modelbench.command import command_line
 from modelbench.json_file import write_json
 from modelbench.results import JobStatus
 from modelbench.signals import held_back
 from modelbench.sinks.console import shortened, terminal
+from modelbench.sinks.report import REPORT
 from modelbench.sinks.tables import sweep_table
+
+log = logging.getLogger(__name__)
 
 
 class Sweep(Callback):
@@ -31,6 +36,7 @@ class Sweep(Callback):
         self.parent_run_id: str | None = None
         self._directory = Path()
         self._tracker: Any = None
+        self._command = ""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Open the parent run."""
@@ -38,6 +44,7 @@ class Sweep(Callback):
         self._directory.mkdir(parents=True, exist_ok=True)
         self.id = f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
         Sweep.current = self
+        self._command = command_line(config.hydra, "--multirun")
         if config.tracker._target_:
             self._tracker = instantiate(config.tracker)
             varied = [entry.partition("=") for entry in config.hydra.overrides.task]
@@ -64,18 +71,34 @@ class Sweep(Callback):
             content = {"id": self.id, "status": status, "jobs": rows}
             write_json(self._directory / "sweep.json", content)
             _write_csv(self._directory / "sweep.csv", rows)
+            files = ["sweep.csv", "sweep.json", *self._report(content)]
             if self._tracker is not None:
                 tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
                 fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
-                self._tracker.close_sweep(status, tallies, ["sweep.csv", "sweep.json"], fastest)
+                self._tracker.close_sweep(status, tallies, files, fastest)
         out = terminal()
         out.print()
         out.print(sweep_table(rows))
         where = shortened(self._directory)
         out.print(f"\nThe sweep's files are in {where}", soft_wrap=True, markup=False)
+        if (self._directory / REPORT).is_file():
+            out.print(f"Report: {where / REPORT}", soft_wrap=True, markup=False)
         if self._tracker is not None and (hint := self._tracker.hint()):
             out.print(hint, soft_wrap=True, markup=False)
         return status
+
+    def _report(self, content: dict[str, Any]) -> list[str]:
+        """Write the page of the sweep and give its files; what goes wrong loses nothing."""
+        from modelbench.report.sweep import sweep_page
+
+        try:
+            page, plots = sweep_page(content, self._command, self._directory)
+            (self._directory / REPORT).write_text(page, encoding="utf-8")
+        except Exception as error:  # the results are on disk
+            log.exception("%s could not be written", REPORT)
+            terminal(errors=True).print(f"{REPORT} could not be written: {error}", markup=False)
+            return []
+        return [REPORT, *plots]
 
     def _rows(self) -> list[dict[str, Any]]:
         """Give a row for each job of this sweep, from what it left on disk."""

@@ -109,7 +109,7 @@ def test_a_sweep_is_a_parent_with_children(folder: Path, command: Command) -> No
         assert child.data.tags["sweep_id"] == parent.data.tags["sweep_id"]
     assert [child.info.status for child in children] == ["FINISHED"] * 2 + ["FAILED"] * 2
     assert parent.data.metrics == {"sweep/jobs": 4, "sweep/passed": 2, "sweep/failed": 2}
-    assert artifacts(parent) == {"sweep.csv", "sweep.json"}
+    assert artifacts(parent) == {"report.html", "sweep.csv", "sweep.json"}
     summary = json.loads(next(done.folder.rglob("sweep.json")).read_text())
     assert [row["status"] for row in summary["jobs"]] == ["passed", "passed", "failed", "failed"]
     assert summary["jobs"][2]["reason"] == "raise: ValueError: a [reason]"

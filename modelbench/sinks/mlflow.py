@@ -17,6 +17,7 @@ import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.sinks.console import terminal
 from modelbench.sinks.mlflow_store import Store, since_boot
+from modelbench.sinks.report import REPORT
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class MLflow:
 
     def close(self, summary: Summary) -> None:
         """Log the log and `results.json`, and end the run as it really ended."""
-        self._files(["results.json", "model_test.log"])
+        self._files(["results.json", "model_test.log", REPORT])
         self._files([f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")])
         self._end(summary.status)
 

@@ -28,11 +28,7 @@ def stage_table(result: Result) -> RenderableType:
     parts: list[RenderableType] = [Text.from_markup(head)]
     if result.reason:
         parts.append(_line(result.reason, colour))
-    plain: dict[str, Metric] = {}
-    grid: dict[str, dict[str, Metric]] = {}
-    for name, metric in result.metrics.items():
-        part, _, short = name.removeprefix(f"{result.stage}/").rpartition("/")
-        (grid.setdefault(part, {}) if part else plain)[short] = metric
+    plain, grid = parted(result.stage, result.metrics)
     if plain:
         parts.append(_list(plain))
     if grid:
@@ -40,6 +36,18 @@ def stage_table(result: Result) -> RenderableType:
     parts += [_line(note) for note in result.details.get("notes", [])]
     parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
     return Group(*parts)
+
+
+def parted(
+    stage: str, metrics: Mapping[str, Metric]
+) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+    """Give a stage's own metrics, and those of its parts, by their short names."""
+    plain: dict[str, Metric] = {}
+    grid: dict[str, dict[str, Metric]] = {}
+    for name, metric in metrics.items():
+        part, _, short = name.removeprefix(f"{stage}/").rpartition("/")
+        (grid.setdefault(part, {}) if part else plain)[short] = metric
+    return plain, grid
 
 
 def figure(metric: Metric) -> str:
@@ -82,11 +90,7 @@ def _line(text: str, style: str = "") -> RenderableType:
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Show one row for each job of a sweep: its sizes, how it ended, and its main figures."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    medians = [key for key in keys if key == "structure/macs_g" or key.endswith("/p50_ms")]
-    medians.sort(key=lambda key: -sum(key in row for row in rows))  # what most jobs have, first
-    axes = [key for key in keys[keys.index("reason") + 1 :] if "/" not in key] if rows else []
-    columns = ["job", "model", *axes, "precision", "status", *medians[:4]]
+    columns = sweep_columns(rows, 4)
     table = Table(title="sweep", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for column in columns:
         numeric = column not in {"model", "precision", "status"}
@@ -98,6 +102,15 @@ def sweep_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         table.add_row(*cells.values())
     reasons = [_line(f"job {row['job']}: {row['reason']}", "red") for row in rows if row["reason"]]
     return Group(table, *reasons)
+
+
+def sweep_columns(rows: Sequence[Mapping[str, Any]], most: int) -> list[str]:
+    """Name what a person wants to see of a sweep: at most `most` metrics, those of most jobs."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    medians = [key for key in keys if key == "structure/macs_g" or key.endswith("/p50_ms")]
+    medians.sort(key=lambda key: -sum(key in row for row in rows))
+    axes = [key for key in keys[keys.index("reason") + 1 :] if "/" not in key] if rows else []
+    return ["job", "model", *axes, "precision", "status", *medians[:most]]
 
 
 def _cell(value: Any) -> str:
