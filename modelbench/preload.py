@@ -13,7 +13,8 @@ import torch
 from hydra.utils import get_object
 from torch import nn
 
-import modelbench.serve  # noqa: F401  (brings all that stages measure with)
+import modelbench.plots.canvas
+import modelbench.serve
 from modelbench.batch import Batch
 from modelbench.measure.counting import count
 from modelbench.worker import PRELOAD
@@ -34,6 +35,8 @@ for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
     except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports it)
         continue
 logging.disable(logging.NOTSET)
+
+modelbench.plots.canvas.panels()  # imports what every plot is drawn with
 
 # The first count takes a process half a second longer: torch imports, and learns how to take each
 # operation apart. Here it does so for the usual layers, on tensors so small that it computes them

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from hydra.errors import InstantiationException
 
+from modelbench.graph.layout import INSTALL
+
 GIB = 2**30
-GRAPHVIZ = "apt install graphviz, brew install graphviz, or winget install Graphviz.Graphviz"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def of_error(error: BaseException, smaller: str) -> str:
     elif isinstance(error, MemoryError) or "can't allocate memory" in first_line:
         reason = f"out of memory: {first_line or 'MemoryError'}"
     elif _lacks_graphviz(error):
-        return f"Graphviz's program dot was not found on PATH; install it: {GRAPHVIZ}"
+        return f"Graphviz's program dot was not found on PATH; {INSTALL}"
     elif isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"
     else:

@@ -37,7 +37,7 @@ RUNS = {line: file for file in DOCS for line in commands(file)}
 
 def test_the_walk_sees_the_pages() -> None:
     """And commands in them."""
-    assert len(DOCS) == 7
+    assert len(DOCS) == 8
     assert len(RUNS) >= 6
 
 
@@ -112,6 +112,18 @@ def test_the_shipped_yamls_are_all_there_is() -> None:
     ours = {file.relative_to(schema.CONF) for file in schema.CONF.rglob("*.yaml")}
     theirs = {file.relative_to(CONFIGS) for file in CONFIGS.rglob("*.yaml")}
     assert not ours & theirs
+
+
+def test_the_korean_readme_says_the_same() -> None:
+    """Each command, output and YAML is that of the English one, and so are the sections."""
+    english, korean = ROOT / "README.md", ROOT / "docs" / "README.ko.md"
+    assert blocks(korean) == blocks(english)
+    pages = [file.read_text(encoding="utf-8") for file in (english, korean)]
+    for mark in (r"^#+ ", r"^- ", r"^\|", r"!\["):
+        counts = [len(re.findall(mark, page, re.MULTILINE)) for page in pages]
+        assert counts[0] == counts[1], mark
+    names = [set(re.findall(r"`([^`\n]+)`", BLOCK.sub("", page))) for page in pages]
+    assert names[0] == names[1]
 
 
 def test_links_lead_somewhere() -> None:

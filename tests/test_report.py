@@ -29,8 +29,8 @@ CHROMIUM = next(
 
 def document(**stages: Any) -> dict[str, Any]:
     """Give the content of a `results.json`."""
-    blank: dict[str, Any] = {"status": "passed", "reason": None, "seconds": 1.0, "metrics": {}, "details": {},
-             "warnings": [], "artifacts": []}  # fmt: skip
+    blank: dict[str, Any] = {"status": "passed", "reason": None, "seconds": 1.0, "metrics": {},
+                             "details": {}, "warnings": [], "artifacts": []}  # fmt: skip
     return {
         "name": "<b>job</b>", "status": "passed", "reason": None, "model": "unet", "device": "cpu",
         "precision": "fp32", "axes": {"batch_size": 1},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 # Okabe and Ito's colours, told apart by everybody, each with a marker and a hatch for black and
 # white.
@@ -36,11 +36,19 @@ def panels(count: int = 1, **options: Any) -> tuple[Any, Sequence[Any]]:
 
 
 def plain_logs(*axes: Any) -> None:
-    """Label logarithmic axes with plain numbers, at 1, 2 and 5."""
+    """Label logarithmic axes with plain numbers, at 1, 2 and 5, and nothing between."""
     for axis in axes:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_locator(NullLocator())  # which would take half of the time of drawing
+
+
+def sized_axis(panel: Any, name: str, sizes: Sequence[int]) -> None:
+    """Let x be sizes, logarithmic, labelled where there are some."""
+    panel.set_xscale("log")
+    panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set_xlabel(name)
 
 
 def saved(figure: Any, directory: Path, name: str) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from matplotlib.ticker import NullFormatter
-
-from modelbench.plots.canvas import panels, plain_logs, saved, styles
+from modelbench.plots.canvas import panels, plain_logs, saved, sized_axis, styles
 
 TITLES = {
     "p50_ms": "median of a call, ms",
@@ -25,9 +23,8 @@ def growth(
     for panel, (name, points), style in zip(row, drawn.items(), styles(), strict=False):
         sizes, values = list(points), list(points.values())
         panel.loglog(sizes, values, style[1], color=style[0], linestyle="-", markersize=7)
-        panel.set_xticks(sizes, [f"{size:,}" for size in sizes])
-        panel.xaxis.set_minor_formatter(NullFormatter())
+        sized_axis(panel, axis, sizes)
         plain_logs(panel.yaxis)
-        panel.set(xlabel=axis, title=TITLES[name])
+        panel.set_title(TITLES[name])
     figure.suptitle(title)
     return saved(figure, directory, f"plots/dynamic-{axis}")

@@ -8,9 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from matplotlib.ticker import NullFormatter
-
-from modelbench.plots.canvas import panels, plain_logs, saved, styles
+from modelbench.plots.canvas import panels, plain_logs, saved, sized_axis, styles
 
 Row = Mapping[str, Any]
 
@@ -60,13 +58,11 @@ def _lines(
         panel.errorbar(x, y, yerr=_interval(jobs, metric), color=colour, marker=marker,
                        markersize=7, capsize=4, label=name)  # fmt: skip
     ticks = sorted({row[over] for row in rows if row.get(over) is not None})
-    panel.set_xscale("log")
-    panel.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    sized_axis(panel, over, ticks)
     if all(row[metric] > 0 for row in rows):
         panel.set_yscale("log")
         plain_logs(panel.yaxis)
-    panel.set(xlabel=over, ylabel=metric, title=f"{metric} over {over}")
+    panel.set(ylabel=metric, title=f"{metric} over {over}")
     if len(series) > 1:
         panel.legend()
     return saved(figure, directory, _file(metric))

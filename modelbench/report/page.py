@@ -88,7 +88,7 @@ def _templates() -> Environment:
 
 def written(metric: Metric) -> str:
     """Write a value with its unit."""
-    if metric.unit in PERCENT and 0 <= metric.value <= 1:
+    if metric.unit in PERCENT:
         return f"{metric.value:.1%}"
     return figure(metric) + ("" if metric.unit in UNSAID else f" {metric.unit}")
 
