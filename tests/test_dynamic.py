@@ -201,6 +201,14 @@ def test_time_may_come_before_samples(command: Command) -> None:
     assert "the same alone and in a batch" in told(stage, "batch_size")
 
 
+def test_what_is_random_tells_nothing_of_the_batch(command: Command) -> None:
+    """It is warned of, and does not fail."""
+    sizes = "test.dynamic.image_size=[32]"
+    stage = stage_of(command, "model.build._target_=planted.Random", sizes)
+    assert stage["status"] == "passed"
+    assert any("is another one each time in evaluation" in w for w in stage["warnings"])
+
+
 def test_input_that_fits_nowhere_is_never_made(command: Command) -> None:
     """A million pixels squared are foreseen on shapes alone, and not run."""
     stage = stage_of(command, "test.dynamic.image_size=[32,1000000]")
