@@ -224,6 +224,8 @@ def test_half_precision_does_not_hide_a_gradient_that_is_none(command: Command) 
     assert "the gradients held NaN or infinity" in stage["reason"]
     assert "does not depend" not in stage["reason"]
     assert "the optimizer was not checked" in "".join(stage["details"]["notes"])
+    later = stage_of(command, planted("NaNGradient"), "precision=fp16", "test.algorithm.steps=20")
+    assert "step 17: the gradient of" in later["reason"]  # the scale, 2 to the 16th, is below one
 
 
 def test_outputs_in_a_dict_are_understood(command: Command) -> None:
