@@ -33,7 +33,8 @@ def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) 
     """
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
-    hints = typing.get_type_hints(kind)
+    fields = {field.name for field in dataclasses.fields(kind)}
+    hints = {n: hint for n, hint in typing.get_type_hints(kind).items() if n in fields}
     before = len(found)
     for key, value in values.items():
         if key not in hints:

@@ -363,6 +363,9 @@ def test_wrong_settings_are_mistakes(command: Command) -> None:
     assert "nodes=3: expected 10 or more" in done.err
     done = command("model=toy", "test=visualization", "test.visualization.depth=0")
     assert "depth=0: expected 1 or more, or null" in done.err
+    done = command("model=toy", "test=visualization", "test.visualization.layout=3")
+    known = "(known: autograd, depth, layout_s, nodes, timeout_s)"
+    assert f"unknown key; did you mean layout_s? {known}" in done.err
 
 
 def test_text_is_legible_by_the_formula() -> None:
