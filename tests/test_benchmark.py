@@ -63,7 +63,8 @@ def test_some_phases_and_so_many_samples(command: Command) -> None:
     metrics = done.results["stages"]["benchmark"]["metrics"]
     assert metrics["benchmark/second/samples"]["value"] == 7
     assert not any("first/" in name or name.endswith(("mfu", "macs_g")) for name in metrics)
-    assert done.results["stages"]["benchmark"]["artifacts"] == []
+    artifacts = done.results["stages"]["benchmark"]["artifacts"]
+    assert artifacts == ["plots/latency-second.png", "plots/latency-second.svg"]
     done = command(*words, "test.benchmark.phases=[third]")
     assert done.status == 1
     assert "test.benchmark.phases=['third']: toy has first, second" in done.out

@@ -22,6 +22,7 @@ TINY = ("model=stable_diffusion", "model.variant=tiny")
 PARTS = {"text_encoder": 123_060_480, "unet": 859_520_964, "vae": 83_653_863}
 
 
+@pytest.mark.slow
 def test_the_parameters_of_version_15(command: Command) -> None:
     """Each part's, and the total; without memory, and without a number computed."""
     done = command("model=stable_diffusion", "model.weights=fake", "test=structure")

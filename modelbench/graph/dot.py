@@ -34,6 +34,7 @@ class _Writer:
         self._view, self._levels = view, Levels.of(view)
         self._total = view.root.macs or 1.0
         self._names: dict[Item, str] = {}
+        self._frames = 0
         self._fan = Counter(one for one, _ in view.edges)
         graph = graphviz.Digraph(
             graph_attr={
@@ -72,7 +73,8 @@ class _Writer:
             for child in item.children:
                 self._within(graph, child, path)
             return
-        with graph.subgraph(name=f"cluster_{len(self._names)}") as frame:
+        self._frames += 1
+        with graph.subgraph(name=f"cluster_{self._frames}") as frame:
             frame.attr(
                 label=graphviz.escape(_title(item, around)), labelloc="t", labeljust="l",
                 style="rounded,filled", color="#999999", fillcolor="#0000000a",

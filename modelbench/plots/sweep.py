@@ -75,6 +75,7 @@ def _bars(rows: Sequence[Row], metric: str, varied: Sequence[str], directory: Pa
                   yerr=_interval([row], metric), capsize=4)  # fmt: skip
         panel.annotate(f"{row[metric]:,.4g}", (place, row[metric]), xytext=(0, 4), ha="center",
                        textcoords="offset points")  # fmt: skip
+    figure.set_size_inches(max(8.0, 0.4 * len(rows)), 5)
     names = [_named(row, varied) or f"job {row['job']}" for row in rows]
     turned = 30 if len(names) > 4 else 0
     panel.set_xticks(range(len(names)), names, rotation=turned, ha="right" if turned else "center")
