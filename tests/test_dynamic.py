@@ -192,6 +192,7 @@ def test_sizes_of_an_axis_that_is_not_there_are_wrong(command: Command) -> None:
     assert "image_size=[]: expected one size or more" in done.err
 
 
+@pytest.mark.slow
 def test_time_may_come_before_samples(command: Command) -> None:
     """A sample is cut where it is."""
     words = ("model=sequence", "test=dynamic", "test.dynamic.batch_size=[1,2]")

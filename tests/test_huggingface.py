@@ -64,8 +64,16 @@ KINDS: dict[str, tuple[dict[str, int], list[str], list[str], str]] = {
 }  # fmt: skip
 
 
-ALIKE = {"roberta", "resnet", "siglip", "unconditional", "class_conditional"}
-"""Kinds that take the same way through our code as another one."""
+ALIKE = {
+    "roberta",
+    "resnet",
+    "siglip",
+    "unconditional",
+    "class_conditional",
+    "gpt2",
+    "stable_diffusion",
+}
+"""Kinds that take the same way through our code as another one, or as the model of that name."""
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,9 @@ def _wait_for_log(folder: Path, text: str) -> Path:
         pytest.param(1, 129, "SIGHUP", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("sweep", [False, True], ids=["job", "sweep"])
+@pytest.mark.parametrize(
+    "sweep", [pytest.param(False, id="job", marks=pytest.mark.slow), pytest.param(True, id="sweep")]
+)
 def test_a_stopped_job_is_killed_everywhere(
     folder: Path, number: int, status: int, why: str, sweep: bool
 ) -> None:

@@ -96,7 +96,13 @@ def test_bytes_are_what_operations_read_and_write() -> None:
     assert count_macs(table, lambda: table(tokens)).bytes == 2 * 4 * 3 * 8
 
 
-@pytest.mark.parametrize("words", [("model=cnn",), TINY], ids=["cnn", "stable_diffusion"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("model=cnn",), id="cnn"),
+        pytest.param(TINY, id="stable_diffusion", marks=pytest.mark.slow),
+    ],
+)
 def test_phases_are_counted_on_shapes_alone(words: tuple[str, ...]) -> None:
     """As exactly as by running them."""
     found = workload(*words, "batch_size=2")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelbench.plots.canvas import panels, plain_logs, saved, sized_axis, styles
 
-TITLES = {
+LABELS = {
     "p50_ms": "median of a call, ms",
     "peak_mib": "peak memory, MiB",
     "macs_g": "GMACs",
@@ -25,6 +25,6 @@ def growth(
         panel.loglog(sizes, values, style[1], color=style[0], linestyle="-", markersize=7)
         sized_axis(panel, axis, sizes)
         plain_logs(panel.yaxis)
-        panel.set_title(TITLES[name])
+        panel.set_ylabel(LABELS[name])
     figure.suptitle(title)
     return saved(figure, directory, f"plots/dynamic-{axis}")
