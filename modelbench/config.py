@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).resolve().parent
 # A wheel carries conf/ inside the package; a checkout and an editable install have it beside.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
-AXES = ("batch_size", "image_size", "sequence_length")
+AXES = ("batch_size", "image_size", "sequence_length", "audio_length", "num_frames")
 """The axes that have a name at the top level."""
 
 WEIGHTS = ("random", "pretrained", "fake")
@@ -35,6 +35,8 @@ class Settings:
     image_size: int | None = None
     batch_size: int | None = None
     sequence_length: int | None = None
+    audio_length: int | None = None
+    num_frames: int | None = None
     text: str | None = None
     image: str | None = None
     seed: int = 0
@@ -67,6 +69,8 @@ class Model:
     build: Any = MISSING
     axes: dict[str, int] = MISSING
     inputs: Any = MISSING
+    alternatives: list[Any] = field(default_factory=list)
+    """Further mappings like `inputs`: the first that the model runs on counts."""
     limits: dict[str, Limit] = field(default_factory=dict)
     phases: Any = None
     loss: Any = None

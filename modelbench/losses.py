@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    ctc_loss,
+    interpolate,
+    mse_loss,
+)
 
 from modelbench.batch import Batch
 from modelbench.tensors import named_tensors
@@ -58,8 +64,10 @@ def logits_of(outputs: Any) -> Tensor:
 @starts_at(guess)
 def next_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     """Cross-entropy of each token given those before it; `outputs.logits` is `[b, t, vocab]`."""
-    logits = logits_of(outputs)[:, :-1].flatten(0, 1)
-    return cross_entropy(logits.float(), batch.named()[tokens][:, 1:].flatten())
+    wanted = batch.named()[tokens]
+    # Of a text with an image before it, the last logits are those of the text.
+    logits = logits_of(outputs)[:, -wanted.shape[1] : -1].flatten(0, 1)
+    return cross_entropy(logits.float(), wanted[:, 1:].flatten())
 
 
 @starts_at(guess)
@@ -88,20 +96,23 @@ def classes(outputs: Any, batch: Batch) -> Tensor:
     return cross_entropy(logits.flatten(0, -2), wanted.flatten())
 
 
-@starts_at(lambda outputs, batch: math.log(max(2, outputs.shape[1])))  # noqa: ARG005
-def brightness(outputs: Tensor, batch: Batch) -> Tensor:
+@starts_at(lambda outputs, batch: math.log(max(2, logits_of(outputs).shape[1])))  # noqa: ARG005
+def brightness(outputs: Any, batch: Batch) -> Tensor:
     """Cross-entropy of pixels: which of as many bands of brightness each belongs to.
 
-    `outputs` is `[b, classes, h, w]`; of the first input, an image, the channels' mean is divided
+    The logits are `[b, classes, h, w]`; of the first input, an image, the channels' mean is divided
     at its quantiles. A single class is the brighter half, by its logit.
     """
-    image = next(iter(batch.named().values())).float().mean(1)
-    count = max(2, outputs.shape[1])
+    logits = logits_of(outputs).float()
+    image = next(iter(batch.named().values())).float().mean(1, keepdim=True)
+    if image.shape[-2:] != logits.shape[-2:]:  # of some networks the output is smaller
+        image = interpolate(image, logits.shape[-2:], mode="area")
+    image = image[:, 0]
+    count = max(2, logits.shape[1])
     at = torch.arange(1, count, device=image.device) / count
     # Of one in so many pixels: torch takes quantiles of 16 million numbers at most.
     few = image.flatten()[:: 1 + image.numel() // 2**20]
     bands = torch.bucketize(image, few.quantile(at).contiguous())
-    logits = outputs.float()
     if logits.shape[1] == 1:
         return binary_cross_entropy_with_logits(logits[:, 0], bands.float())
     return cross_entropy(logits, bands)
@@ -130,3 +141,40 @@ def mean_square(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     if not floating:
         raise TypeError("no output is floating-point; name a loss in the model's YAML")
     return torch.cat([tensor.flatten() for tensor in floating]).square().mean()
+
+
+@starts_at(guess)
+def first_place(outputs: Any, batch: Batch) -> Tensor:
+    """Cross-entropy of where an answer begins and ends: at the first token, in every sample."""
+    ends = [outputs.start_logits, outputs.end_logits]
+    first = torch.zeros(len(ends[0]), dtype=torch.int64, device=ends[0].device)
+    return sum((cross_entropy(each.float(), first) for each in ends), torch.zeros(())) / 2
+
+
+def ctc(outputs: Any, batch: Batch) -> Tensor:
+    """CTC (Graves et al. 2006) with the classes 1, 2, 3 as the text; class 0 is the blank.
+
+    The logits are `[b, t, classes]`.
+    """
+    logits = logits_of(outputs).float()
+    scores = logits.log_softmax(-1).transpose(0, 1)
+    steps, count, classes_ = scores.shape
+    text = torch.arange(1, 4, device=logits.device) % classes_
+    length = torch.full((count,), min(len(text), max(1, steps // 2)), device=logits.device)
+    return ctc_loss(scores, text.expand(count, -1), torch.full_like(length, steps), length)
+
+
+@starts_at(guess)
+def nothing_there(outputs: Any, batch: Batch) -> Tensor:
+    """Cross-entropy of a detector's queries towards the last class, which is that of nothing."""
+    logits = logits_of(outputs).float().flatten(0, -2)
+    last = torch.full((len(logits),), logits.shape[-1] - 1, device=logits.device)
+    return cross_entropy(logits, last)
+
+
+def depth(outputs: Any, batch: Batch) -> Tensor:
+    """Mean square distance of the depth, `[b, h, w]`, from the image's brightness."""
+    image = next(iter(batch.named().values())).float().mean(1, keepdim=True)
+    found = outputs.predicted_depth.float()
+    found = found[:, None] if found.ndim == 3 else found
+    return mse_loss(found, interpolate(image, found.shape[-2:], mode="area"))

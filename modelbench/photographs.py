@@ -28,14 +28,14 @@ def shipped_with_sklearn(path: str) -> Path:
     return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{path}")))
 
 
-def crop(photo: Image.Image, size: int, rng: random.Random | None) -> np.ndarray:
-    """Cut out a square, the largest at the centre or a smaller one anywhere; resize it."""
+def crop(photo: Image.Image, size: tuple[int, int], rng: random.Random | None) -> np.ndarray:
+    """Cut out a square, the largest at the centre or one anywhere; resize it to (height, width)."""
     side = min(photo.size) if rng is None else rng.randint(min(photo.size) // 2, min(photo.size))
     spare_x, spare_y = photo.width - side, photo.height - side
     left = spare_x // 2 if rng is None else rng.randint(0, spare_x)
     top = spare_y // 2 if rng is None else rng.randint(0, spare_y)
     box = (left, top, left + side, top + side)
-    return np.asarray(photo.crop(box).resize((size, size), Image.Resampling.BICUBIC))
+    return np.asarray(photo.crop(box).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def processed(crops: Sequence[np.ndarray], folder: str) -> Tensor:

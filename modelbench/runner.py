@@ -6,9 +6,10 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from modelbench import config as schema
 from modelbench import reasons
@@ -43,7 +44,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
         hello, trouble = desk.greet(partial(_tell, sinks, "modelbench"))
         if hello is not None:
             environment = {**job.environment, **hello.environment}
-            job = replace(job, device=hello.device, environment=environment)
+            job = replace(job, device=hello.device, environment=environment, config=desk.config)
         with held_back():
             for sink in sinks:
                 opened.append(sink)
@@ -90,6 +91,11 @@ class _Desk:
         self._smaller = reasons.smaller(job.axes, multiples)
         self._order = Order(job.config, job.axes, job.directory, self._smaller)
         self._worker: Worker | None = None
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration, with what workers have found out of it."""
+        return self._order.config
 
     def greet(self, say: Callable[[str], None]) -> tuple[Hello | None, str | None]:
         """Start the first worker; give its hello, or the reason why it never came."""
@@ -145,6 +151,9 @@ class _Desk:
         if hello.mistakes:
             self.clear()
             raise ConfigurationError(hello.mistakes)
+        if hello.inputs is not None:  # found out once, for all workers
+            model = {**self._order.config["model"], "inputs": hello.inputs, "alternatives": []}
+            self._order = replace(self._order, config={**self._order.config, "model": model})
         return hello
 
 

@@ -25,6 +25,7 @@ import modelbench.measure.timing  # noqa: F401
 from modelbench import config as schema
 from modelbench import environment, reasons
 from modelbench.precision.scheme import Scheme
+from modelbench.alternatives import settled
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
 from modelbench.targets import misfits
@@ -46,8 +47,12 @@ def serve(connection: Connection, order: Order) -> None:
             device = _device(order.config)
             found = _precision_mistakes(order.config, device)
         if not found:
-            workload = Workload.of(order.config, order.axes, device)
-            hello = Hello(device.type, environment.accelerator(device))
+            inputs = settled(order.config, order.axes, device)
+            config = order.config
+            if inputs is not None:
+                config = {**config, "model": {**config["model"], "inputs": inputs}}
+            workload = Workload.of(config, order.axes, device)
+            hello = Hello(device.type, environment.accelerator(device), inputs=inputs)
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
         log.exception("preparing")
         reason = reasons.of_error(error, order.smaller)

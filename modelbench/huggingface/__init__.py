@@ -10,7 +10,7 @@ from pathlib import Path
 from modelbench.checkpoint import fetch
 from modelbench.huggingface.diffusion import describe_model, describe_pipeline
 from modelbench.huggingface.files import Files, Keys
-from modelbench.huggingface.kinds import describe_transformer
+from modelbench.huggingface.transformer import describe_transformer
 
 
 def describe(checkpoint: str | None, weights: str, trust_remote_code: bool) -> Keys:

@@ -11,7 +11,7 @@ def describe_model(found: Files, config: Keys, part: str = "") -> Keys:
     """Describe an unconditional or class-conditional UNet, alone or in its pipeline."""
     name = config["_class_name"]
     if name != "UNet2DModel":
-        raise ValueError(not_understood(found, "diffusers", name, config))
+        raise ValueError(not_understood(found, "diffusers", name, ()))
     size = config.get("sample_size") or 64
     size = size if isinstance(size, int) else size[0]
     shape = ["batch_size", config.get("in_channels", 3), "image_size", "image_size"]
@@ -43,7 +43,7 @@ def describe_pipeline(found: Files) -> Keys:
         return _stable_diffusion(found, classes)
     if classes.get("unet") == "UNet2DModel" and "vae" not in classes and "vqvae" not in classes:
         return describe_model(found, found.read("unet/config.json"), "unet")
-    raise ValueError(not_understood(found, "diffusers", index.get("_class_name"), index))
+    raise ValueError(not_understood(found, "diffusers", index.get("_class_name"), ()))
 
 
 def _stable_diffusion(found: Files, classes: Mapping[str, str]) -> Keys:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from modelbench.config import CONF
+from modelbench.huggingface.library import Argument
 
 Keys = dict[str, Any]
 """Keys of a model's YAML."""
@@ -65,14 +68,47 @@ class Files:
         return source
 
     def image(self, config: Keys) -> Keys:
-        """Give the source of images, with the checkpoint's image processor where there is one."""
+        """Give the source of images, with the checkpoint's image processor where there is one.
+
+        Raises ValueError for a processor that is damaged, or makes no images.
+        """
         source: Keys = {
             "_target_": "modelbench.inputs.Image",
             "channels": config.get("num_channels", 3),
         }
-        if (self.folder / "preprocessor_config.json").is_file():
-            return source | {"processor": str(self.folder)}
-        return source
+        kind = self.processor.get("image_processor_type")
+        other = self.processor.get("feature_extractor_type", "")
+        if self.processor and kind is None and not other.endswith(("ImageProcessor", "Extractor")):
+            return source
+        if self.processor and kind is None and "image_mean" not in self.processor:
+            raise ValueError(
+                f"model.checkpoint={self.told}: its preprocessor_config.json is that of "
+                f"{other or 'another model'}, which makes no images, and the model takes some; "
+                "expected the processor that was saved with the model (or delete the file: images "
+                "are then scaled to 0..1)"
+            )
+        return source | ({"processor": str(self.folder)} if self.processor else {})
+
+    @cached_property
+    def processor(self) -> Keys:
+        """What preprocessor_config.json says; nothing where there is none."""
+        there = (self.folder / "preprocessor_config.json").is_file()
+        return self.read("preprocessor_config.json") if there else {}
+
+    def image_size(self) -> int | None:
+        """Give the side of the images that the processor makes, or None."""
+        for key in ("crop_size", "size"):
+            size = self.processor.get(key)
+            if isinstance(size, dict):
+                size = size.get("height") or size.get("shortest_edge")
+            if type(size) is int:
+                return size
+        return None
+
+    def sampling_rate(self) -> int | None:
+        """Give the samples in a second that the processor wants, or None."""
+        rate = self.processor.get("sampling_rate")
+        return rate if type(rate) is int else None
 
 
 def like(model: str, *keys: str) -> Keys:
@@ -81,22 +117,26 @@ def like(model: str, *keys: str) -> Keys:
     return {key: shipped[key] for key in keys}
 
 
-def not_understood(found: Files, library: str, name: str | None, config: Keys) -> str:
-    """Say what a checkpoint is, and show the YAML that would describe it."""
+def not_understood(
+    found: Files, library: str, name: str | None, takes: Iterable[Argument]
+) -> str:
+    """Say what a checkpoint is, and show the YAML that would describe it, with its arguments."""
+    build = f" {{_target_: {library}.{name}}}"
     if library == "transformers":
         build = f"""
         _target_: transformers.{name}
         config:
           _target_: transformers.AutoConfig.from_pretrained
           pretrained_model_name_or_path: {found.told}"""
-        vocabulary = config.get("vocab_size", "N")
-        takes = f"input_ids: {{_target_: modelbench.inputs.Tokens, vocab_size: {vocabulary}}}"
-    else:
-        build = f" {{_target_: diffusers.{name}}}"
-        takes = "sample: {_target_: modelbench.inputs.Noise, shape: [batch_size, 4, 64, 64]}"
+    known = list(takes)
+    needed = [argument.name for argument in known if argument.required]
+    lines = [f"{each}: {_such(each)}" for each in needed or ["ARGUMENT"]]
+    further = [argument.name for argument in known if not argument.required]
+    lines += [f"# and it may be given {', '.join(further)}"] if further else []
+    inputs = "\n        ".join(lines)
     return f"""\
 model.checkpoint={found.told}: a {name} of {library}, a kind whose inputs cannot be told from its \
-configuration; write them into my_configs/model/mine.yaml, and choose it with \
+class and configuration; write them into my_configs/model/mine.yaml, and choose it with \
 --config-dir my_configs model=mine
       name: {found.folder.name}
       build:{build}
@@ -104,4 +144,15 @@ configuration; write them into my_configs/model/mine.yaml, and choose it with \
       weights: pretrained
       axes: {{batch_size: 1, sequence_length: 128}}
       inputs:   # the arguments of its forward
-        {takes}"""
+        {inputs}"""
+
+
+def _such(argument: str) -> str:
+    """Give the source that an argument of such a name may want."""
+    if argument.endswith("input_ids"):
+        return "{_target_: modelbench.inputs.Tokens, vocab_size: N}"
+    if argument.startswith("pixel_values"):
+        return "{_target_: modelbench.inputs.Image, channels: 3}"
+    if argument.endswith("mask"):
+        return "{_target_: modelbench.inputs.Full, shape: [batch_size, sequence_length]}"
+    return "{_target_: modelbench.inputs.Noise, shape: [batch_size, N]}"

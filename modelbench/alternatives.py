@@ -1,0 +1,75 @@
+"""Several ways of giving a model its input, of which the first counts that it runs on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelbench.batch import Batch
+from modelbench.measure.attempts import in_one_line
+from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
+
+Inputs = Mapping[str, Any]
+
+
+def settled(
+    config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
+) -> Inputs | None:
+    """Give the inputs that the model runs on, of those that the configuration names.
+
+    None where there is nothing to choose. Where it runs on none of them it is the first, with
+    which the stages then fail for the model's own reason.
+    """
+    model = config["model"]
+    ways = [model["inputs"], *model["alternatives"]]
+    if len(ways) == 1 and not any("asks" in node for node in ways[0].values()):
+        return None
+    built: nn.Module | None = None
+    first: Inputs = ways[0]
+    for number, way in enumerate(ways):
+        given = {**config, "model": {**model, "inputs": way}}
+        workload = Workload.of(given, axes, device)
+        built = built or workload.build()
+        with workload.computing(), torch.inference_mode():
+            try:
+                counted = _counted(way, workload, built)
+                if number == 0:
+                    first = counted
+                Workload.of(
+                    {**config, "model": {**model, "inputs": counted}}, axes, device
+                ).batch().call(built)
+            except Exception as error:  # the model's code may raise anything
+                names = ", ".join(f"{k}: {_short(node)}" for k, node in way.items())
+                log.info("does not run on %s: %s", names, in_one_line(error))
+                continue
+        return counted
+    return first
+
+
+def _counted(way: Inputs, workload: Workload, model: nn.Module) -> Inputs:
+    """Let each prompt know how many placeholders it has to have."""
+    asking = {name for name, node in way.items() if "asks" in node}
+    if not asking:
+        return way
+    others = {name: source for name, source in workload.sources.items() if name not in asking}
+    given: Batch = replace(workload, sources=others).batch()
+    found = {
+        name: getattr(workload.sources[name], "counted")(model, given.named())  # noqa: B009
+        for name in asking
+    }
+    return {
+        name: {**{k: v for k, v in node.items() if k != "asks"}, "count": found[name]}
+        if name in asking else node
+        for name, node in way.items()
+    }  # fmt: skip
+
+
+def _short(node: Mapping[str, Any]) -> str:
+    return str(node["_target_"]).rpartition(".")[2]

@@ -1,0 +1,27 @@
+"""Where a model's inputs come from; a model's YAML names one source for each forward argument."""
+
+from modelbench.inputs.audio import Audio, Spectrogram
+from modelbench.inputs.draw import Draw, Source
+from modelbench.inputs.image import Image
+from modelbench.inputs.noise import Full, Labels, Noise
+from modelbench.inputs.patches import PatchGrid, Patches
+from modelbench.inputs.prompt import Placeholders, Prompt
+from modelbench.inputs.text import Tokens
+from modelbench.inputs.video import Video
+
+__all__ = [
+    "Audio",
+    "Draw",
+    "Full",
+    "Image",
+    "Labels",
+    "Noise",
+    "PatchGrid",
+    "Patches",
+    "Placeholders",
+    "Prompt",
+    "Source",
+    "Spectrogram",
+    "Tokens",
+    "Video",
+]
