@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelbench.batch import Batch
@@ -26,6 +27,7 @@ from modelbench.precision.compiling import compile_in_place
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Shipped
 from modelbench.pretrained import build_pretrained
+from modelbench.shapes import Shapes
 
 Phase = Callable[[], Any]
 """One call that is measured; takes nothing, since model and batch are bound to it."""
@@ -81,7 +83,7 @@ class Workload:
             learning_rate=model["learning_rate"],
             pretrained=_pretrained(model),
             scheme=config["precision"]["scheme"],
-            fake=FakeTensorMode() if model["weights"] == "fake" else None,
+            fake=Shapes() if model["weights"] == "fake" else None,
             limits=model["limits"],
             seed=config["seed"],
             text=config["text"],
@@ -117,7 +119,16 @@ class Workload:
             ) from None
         if self.pretrained:
             model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
-        return model.eval() if self.fake else model.eval().to(self.device)
+        self._initialise(model.eval())
+        return model if self.fake else model.to(self.device)
+
+    def _initialise(self, model: nn.Module) -> None:
+        """Call a model once whose lazy modules learn their sizes from what comes in."""
+        if not any(is_lazy(each) for each in [*model.parameters(), *model.buffers()]):
+            return
+        there = self if self.fake else replace(self, device=torch.device("cpu"))
+        with self.computing(), torch.no_grad():
+            there.batch().call(model)
 
     def ship(self) -> Shipped:
         """Build the model and bring it into its precision, compiled where its scheme compiles.

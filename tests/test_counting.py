@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
+import transformers
 from checkpoints import clip
 from test_models import pairs
 from test_workload import workload
@@ -76,3 +78,29 @@ def test_the_size_of_a_file_that_is_not_written(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "weights.pt")
     assert saved_bytes(state) == (tmp_path / "weights.pt").stat().st_size
     assert saved_bytes(clip().state_dict()) > 4 * sum(p.numel() for p in clip().parameters())
+
+
+@pytest.mark.parametrize("experts", ["eager", "batched_mm", "grouped_mm"])
+def test_experts_by_hand(experts: str) -> None:
+    """The router, of the experts those that a token is sent to, attention by groups, the head."""
+    layers, width, inner, vocabulary, count_of, chosen = 2, 64, 96, 300, 4, 2
+    heads, shared, each = 4, 2, 16
+    config = transformers.MixtralConfig(
+        hidden_size=width, intermediate_size=inner, num_hidden_layers=layers, head_dim=each,
+        num_attention_heads=heads, num_key_value_heads=shared, num_local_experts=count_of,
+        num_experts_per_tok=chosen, vocab_size=vocabulary, sliding_window=None,
+        experts_implementation=experts,
+    )  # fmt: skip
+    model = transformers.MixtralForCausalLM(config).eval()
+    assert model.config._experts_implementation == experts
+    batch, length = 2, 9
+    tokens = torch.randint(0, vocabulary, (batch, length))
+    projections = 2 * width * heads * each + 2 * width * shared * each
+    feed_forward = width * count_of + chosen * 3 * width * inner
+    attention = 2 * heads * length * each
+    by_hand = layers * (projections + feed_forward + attention) + width * vocabulary
+    for here in (True, False):
+        found = count(model, Batch((), {"input_ids": tokens}), here=here)[""]
+        assert found.macs is not None
+        assert found.macs.total == batch * length * by_hand
+        assert not found.macs.uncounted

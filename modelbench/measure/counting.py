@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
@@ -17,6 +18,7 @@ from modelbench.measure.flops import Macs, count_macs
 from modelbench.measure.layers import Layer, scripts, trace_layers
 from modelbench.measure.torchinfo_figures import Figures, torchinfo_figures
 from modelbench.reasons import of_error
+from modelbench.shapes import Shapes
 
 T = TypeVar("T")
 Ghost = tuple[nn.Module, FakeTensorMode]
@@ -65,11 +67,13 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool
     that is not quick, looks at numbers and has none is not counted.
     """
     if quick:  # a call on shapes takes some seconds as well, where it has many operations
-        return count_macs(model, prepare(model, batch))
+        with torch.inference_mode():  # as it is timed; a state made there changes nowhere else
+            return count_macs(model, prepare(model, batch))
 
     def one(ghost: nn.Module, given: Batch) -> Macs:
-        call = prepare(ghost, given)
-        return count_macs(ghost, getattr(call, "on_shapes", call))
+        with torch.inference_mode():
+            call = prepare(ghost, given)
+            return count_macs(ghost, getattr(call, "on_shapes", call))
 
     try:
         return on_shapes(model, batch, one)
@@ -87,7 +91,7 @@ def on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], 
 
 def without_memory(model: nn.Module) -> Ghost:
     """Copy a model without its memory; give the mode that it runs in as well."""
-    mode = FakeTensorMode()
+    mode = Shapes()
     with FakeCopyMode(mode):
         return copy.deepcopy(model), mode
 

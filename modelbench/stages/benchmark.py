@@ -154,6 +154,7 @@ class _Session:
             with self._part(f"{phase}, saving what it made"):
                 report.artifacts += call.save(self._context.directory)
         report.details[phase] |= getattr(call, "details", {})
+        report.notes += [f"{phase}: {note}" for note in getattr(call, "notes", ())]
         audit = [*disturbed, *of_samples(timing.samples_ms, found)]
         report.details[phase]["audit"] = audit
         report.warnings += [f"{phase}: {finding}" for finding in audit]
