@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import idioms
 import pytest
 import torch
 import transformers
@@ -104,3 +107,61 @@ def test_experts_by_hand(experts: str) -> None:
         assert found.macs is not None
         assert found.macs.total == batch * length * by_hand
         assert not found.macs.uncounted
+
+
+IDIOMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
+    "shared": (idioms.Shared, (2, 3, 4, 8), 3 * 24 * 8 * 8),
+    "complex": (idioms.Complex, (3, 8), 4 * 3 * 8 * 5),
+    "weight_norm": (idioms.weighted, (3, 8), 3 * 8 * 5),
+    "spectral_norm": (idioms.spectral, (3, 8), 3 * 8 * 5 + 8 * 5 + 5),
+    "Conv1d": (lambda: nn.Conv1d(2, 4, 3), (1, 2, 8), 6 * 4 * 2 * 3),
+    "Conv3d": (lambda: nn.Conv3d(2, 3, 3), (1, 2, 5, 5, 5), 27 * 3 * 2 * 27),
+    "scripted": (idioms.Scripted, (2, 3, 8, 8), 2 * (36 * 4 * 27 + 36 * 4 * 4 + 144 * 5)),
+    "traced": (idioms.traced, (3, 8), 3 * 8 * 5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IDIOMS)
+def test_idioms_by_hand(name: str) -> None:
+    """Every call of a layer counts, also within a script, a power iteration's products as well."""
+    build, shape, macs = IDIOMS[name]
+    model = build()
+    for here in (True, False):
+        found = count(model.eval(), Batch((torch.rand(shape),), {}), here=here)[""]
+        assert found.failed == []
+        assert found.macs is not None
+        assert (found.macs.total, dict(found.macs.uncounted)) == (macs, {})
+
+
+def test_a_scripted_part_is_one_layer_and_that_is_said() -> None:
+    """Its parameters and MACs are whole, and no line says that a layer within did not run."""
+    found = count(idioms.Scripted().eval(), Batch((torch.rand(2, 3, 8, 8),), {}), here=True)[""]
+    assert found.layers is not None
+    assert [(layer.path, layer.calls) for layer in found.layers] == [
+        ("", 1), ("first", 1), ("inner", 1), ("last", 1)
+    ]  # fmt: skip
+    assert sum(layer.params for layer in found.layers) == 112 + 20 + 725
+    (note,) = found.notes
+    assert "inner is a RecursiveScriptModule: hooks do not see the layers within" in note
+
+
+def test_a_shared_layer_has_its_parameters_once_and_its_calls_all() -> None:
+    """Under its first name."""
+    found = count(idioms.Shared(), Batch((torch.rand(2, 8),), {}), here=True)[""]
+    assert found.layers is not None
+    assert [(each.path, each.params, each.calls) for each in found.layers] == [
+        ("", 0, 1), ("one", 72, 3)
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_copied_is_run() -> None:
+    """And counted as exactly."""
+
+    class Fixed(nn.Linear):
+        def __deepcopy__(self, memo: Any) -> Any:
+            raise TypeError("cannot pickle a socket")
+
+    found = count(Fixed(8, 5), Batch((torch.rand(3, 8),), {}), here=False)[""]
+    assert found.macs is not None
+    assert found.macs.total == 3 * 8 * 5
+    assert not found.failed

@@ -102,6 +102,10 @@ def parts(model: nn.Module, batch: Batch) -> dict[str, Batch]:
     return parts_of(batch) if callable(parts_of) else {}
 
 
+def _at(model: nn.Module, path: str) -> nn.Module:
+    return model.get_submodule(path) if path else model  # a scripted one does not give itself
+
+
 def _ghost(model: nn.Module) -> Ghost | None:
     try:
         return without_memory(model)
@@ -127,7 +131,7 @@ def _count_one(model: nn.Module, path: str, batch: Batch) -> Counted:
 
     def tried(what: str, act: Callable[[nn.Module], T]) -> T | None:
         try:
-            return act(model.get_submodule(path))
+            return act(_at(model, path))
         except Exception as error:  # the model's own code, which may raise anything
             log.info("%s: %s", path or "the model", what, exc_info=True)
             counted.failed.append(f"{what}: {of_error(error, '')}")
@@ -137,13 +141,13 @@ def _count_one(model: nn.Module, path: str, batch: Batch) -> Counted:
     counted.layers = tried(
         "tracing its layers", lambda part: trace_layers(part, lambda: batch.call(part))
     )
-    for inner, script in scripts(model.get_submodule(path)).items():
+    for inner, script in scripts(_at(model, path)).items():
         counted.notes.append(
             f"{inner or 'the model'} is a {type(script).__name__}: hooks do not see the layers "
             "within, so the layer table has it as a whole; its MACs are counted all the same"
         )
     try:
-        counted.torchinfo = torchinfo_figures(model.get_submodule(path), batch)
+        counted.torchinfo = torchinfo_figures(_at(model, path), batch)
     except Exception as error:  # it gives up on many models, each in a way of its own
         log.info("torchinfo", exc_info=True)
         counted.torchinfo = in_one_line(error)

@@ -58,9 +58,7 @@ class Decoding:
 
     def __call__(self) -> Tensor:
         """Write the token."""
-        written = self._model(
-            input_ids=self._token, **self._state.take(), **_keeping(self._model)
-        )
+        written = self._model(input_ids=self._token, **self._state.take(), **_keeping(self._model))
         logits: Tensor = written.logits
         return logits
 

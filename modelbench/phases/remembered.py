@@ -68,9 +68,7 @@ class Remembered:
 class _Cloning(TorchFunctionMode):
     """Lets a deep copy clone tensors, which those of inference and of shapes alone can do too."""
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not Tensor.__deepcopy__:
             return func(*args, **(kwargs or {}))
         tensor, memo = args

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -23,7 +24,9 @@ class Scripted(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3, 4, 3)
         inner = nn.Sequential(nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Flatten())
-        self.inner = torch.jit.script(inner.eval())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.inner = torch.jit.script(inner.eval())
         self.last = nn.Linear(4 * 36, 5)
 
     def forward(self, x: Tensor) -> Any:
@@ -61,6 +64,14 @@ class Complex(nn.Module):
 def spectral() -> nn.Module:
     """Build a layer whose weight is divided by its greatest singular value in each call."""
     return parametrizations.spectral_norm(nn.Linear(8, 5))
+
+
+def traced() -> nn.Module:
+    """Build a layer of which only the trace is left."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        layer: nn.Module = torch.jit.trace(nn.Linear(8, 5).eval(), torch.rand(3, 8))
+    return layer
 
 
 def weighted() -> nn.Module:
