@@ -1,8 +1,9 @@
-"""Lazy modules, which learn the sizes of their weights from the first input."""
+"""What is special in building: modules that are lazy, and weights without memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def build_without_memory(
 ) -> Any:
     """Build a model in the mode; a lazy one, which cannot be made there, by torch's meta device."""
     try:
-        with mode, device:
+        with mode, device, _drawn_blindly():
             return build()
     except Exception as error:
         if "Uninitialized" not in str(error):
@@ -37,15 +38,26 @@ def build_without_memory(
     return model
 
 
+@contextmanager
+def _drawn_blindly() -> Iterator[None]:
+    """Leave out torch's truncated normal, which looks whether a number lies outside its bounds."""
+    drawn = nn.init._no_grad_trunc_normal_
+    nn.init._no_grad_trunc_normal_ = lambda tensor, *_, **__: tensor
+    try:
+        yield
+    finally:
+        nn.init._no_grad_trunc_normal_ = drawn
+
+
 def _placed(model: nn.Module, mode: Shapes, device: torch.device) -> None:
     made: dict[Tensor, Any] = {}  # a tied weight stays one
     with mode:
-        for each in model.parameters():
-            made[each] = nn.Parameter(_like(each, device), each.requires_grad)
-        for each in model.buffers():
-            made[each] = _like(each, device)
+        for old in model.parameters():
+            made[old] = nn.Parameter(_like(old, device), old.requires_grad)
+        made |= {buffer: _like(buffer, device) for buffer in model.buffers()}
     for module in model.modules():
-        for held in (module._parameters, module._buffers):
+        holders: list[dict[str, Any]] = [module._parameters, module._buffers]
+        for held in holders:
             held.update({name: made[old] for name, old in held.items() if old is not None})
 
 

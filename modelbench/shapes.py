@@ -16,7 +16,7 @@ class Shapes(FakeTensorMode):
         if func is not torch.ops.aten._grouped_mm.default:
             return super().dispatch(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         first, second = args[:2]
-        offsets = (kwargs or {}).get("offs", args[2] if len(args) > 2 else None)
+        offsets: Any = (kwargs or {}).get("offs", args[2] if len(args) > 2 else None)
         both = [*first.shape[:-1], second.shape[-1]]
         if first.ndim == second.ndim == 2:  # a product for each group
             both = [*offsets.shape, *both]

@@ -44,7 +44,7 @@ class Shared(nn.Module):
 
     def forward(self, x: Tensor, times: int = 2, *_: Any, scale: float = 1.0, **__: Any) -> Any:
         """Take `[..., 8]`; the other arguments have defaults."""
-        for _ in range(times):
+        for _time in range(times):
             x = self.one(x)
         return {"deep": [(self.other(x) * scale,)]}
 
@@ -63,17 +63,20 @@ class Complex(nn.Module):
 
 def spectral() -> nn.Module:
     """Build a layer whose weight is divided by its greatest singular value in each call."""
-    return parametrizations.spectral_norm(nn.Linear(8, 5))
+    layer: nn.Module = parametrizations.spectral_norm(nn.Linear(8, 5))
+    return layer
 
 
 def traced() -> nn.Module:
     """Build a layer of which only the trace is left."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        layer: nn.Module = torch.jit.trace(nn.Linear(8, 5).eval(), torch.rand(3, 8))
+        trace: Any = torch.jit.trace
+        layer: nn.Module = trace(nn.Linear(8, 5).eval(), torch.rand(3, 8))
     return layer
 
 
 def weighted() -> nn.Module:
     """Build a layer whose weight is a direction and a length."""
-    return parametrizations.weight_norm(nn.Linear(8, 5))
+    layer: nn.Module = parametrizations.weight_norm(nn.Linear(8, 5))
+    return layer

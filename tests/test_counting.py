@@ -16,9 +16,16 @@ from test_workload import workload
 from torch import Tensor, nn
 
 from modelbench.batch import Batch
-from modelbench.measure.counting import count
-from modelbench.measure.flops import count_macs
+from modelbench.measure.counting import Counted, count
+from modelbench.measure.experts import idle_params
+from modelbench.measure.flops import Macs, count_macs
 from modelbench.measure.saving import saved_bytes
+
+
+def macs_of(found: Counted) -> Macs:
+    """Give the MACs of what was counted."""
+    assert found.macs is not None
+    return found.macs
 
 
 class Watched(nn.Module):
@@ -48,7 +55,7 @@ def test_nothing_is_computed() -> None:
     """The model itself is not even called: a copy without memory is."""
     model = Watched()
     found = count(model, Batch((torch.ones(2, 3),), {}), here=False)
-    assert found[""].macs.total == 24
+    assert macs_of(found[""]).total == 24
     assert model.seen == []
 
 
@@ -56,7 +63,7 @@ def test_a_model_that_looks_at_numbers_is_run() -> None:
     """And counted as it ran."""
     model = Choosing()
     found = count(model, Batch((torch.ones(2, 3),), {}), here=False)
-    assert found[""].macs.total == 24
+    assert macs_of(found[""]).total == 24
     assert all(model.seen)
 
 
@@ -65,13 +72,13 @@ def test_the_same_as_while_computing() -> None:
     model, batch = clip(), pairs()
     found = count(model, batch, here=False)[""]
     real = count_macs(model, lambda: batch.call(model))
-    assert found.macs.by_module == real.by_module
-    assert (found.macs.total, found.macs.uncounted) == (real.total, real.uncounted)
+    assert macs_of(found).by_module == real.by_module
+    assert (macs_of(found).total, macs_of(found).uncounted) == (real.total, real.uncounted)
     tiny = workload("model=stable_diffusion", "model.variant=tiny")
     net, given = tiny.build(), tiny.batch()
     parts = count(net, given, here=False)
     assert list(parts) == ["", "text_encoder", "unet", "vae"]
-    assert parts[""].macs.by_module == count_macs(net, lambda: given.call(net)).by_module
+    assert macs_of(parts[""]).by_module == count_macs(net, lambda: given.call(net)).by_module
 
 
 def test_the_size_of_a_file_that_is_not_written(tmp_path: Path) -> None:
@@ -104,9 +111,31 @@ def test_experts_by_hand(experts: str) -> None:
     by_hand = layers * (projections + feed_forward + attention) + width * vocabulary
     for here in (True, False):
         found = count(model, Batch((), {"input_ids": tokens}), here=here)[""]
-        assert found.macs is not None
-        assert found.macs.total == batch * length * by_hand
-        assert not found.macs.uncounted
+        assert macs_of(found).total == batch * length * by_hand
+        assert not macs_of(found).uncounted
+        assert found.layers is not None
+        idle = layers * (count_of - chosen) * 3 * width * inner
+        assert idle_params(model, found.layers, macs_of(found).by_module) == idle
+
+
+def test_experts_of_ones_own() -> None:
+    """A list of modules, of which each token meets one; without experts no parameter is idle."""
+
+    class Switch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.experts = nn.ModuleList(nn.Linear(8, 8) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Any:
+            return torch.stack([self.experts[n % 4](row) for n, row in enumerate(x)])
+
+    model, batch = nn.Sequential(Switch(), nn.Linear(8, 3)), Batch((torch.rand(6, 8),), {})
+    found = count(model, batch, here=True)[""]
+    assert found.layers is not None
+    assert idle_params(model, found.layers, macs_of(found).by_module) == 3 * (8 * 8 + 8)
+    plain = count(model[1], batch, here=True)[""]
+    assert plain.layers is not None
+    assert idle_params(model[1], plain.layers, macs_of(plain).by_module) == 0
 
 
 IDIOMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
@@ -129,8 +158,7 @@ def test_idioms_by_hand(name: str) -> None:
     for here in (True, False):
         found = count(model.eval(), Batch((torch.rand(shape),), {}), here=here)[""]
         assert found.failed == []
-        assert found.macs is not None
-        assert (found.macs.total, dict(found.macs.uncounted)) == (macs, {})
+        assert (macs_of(found).total, dict(macs_of(found).uncounted)) == (macs, {})
 
 
 def test_a_scripted_part_is_one_layer_and_that_is_said() -> None:
@@ -162,6 +190,5 @@ def test_what_cannot_be_copied_is_run() -> None:
             raise TypeError("cannot pickle a socket")
 
     found = count(Fixed(8, 5), Batch((torch.rand(3, 8),), {}), here=False)[""]
-    assert found.macs is not None
-    assert found.macs.total == 3 * 8 * 5
+    assert macs_of(found).total == 3 * 8 * 5
     assert not found.failed

@@ -110,7 +110,7 @@ def test_what_is_called_later_may_lack_arguments() -> None:
 
 def test_lazy_modules_are_initialised_by_a_first_call() -> None:
     """Seeded as any other weights, and without memory they have the same sizes."""
-    noise = Noise(["batch_size", 3, 8, 8])
+    noise = Noise(("batch_size", 3, 8, 8))
     sizes, recipe = {"batch_size": 2}, {"_target_": "idioms.lazy"}
     lazy = Workload("lazy", sizes, torch.device("cpu"), recipe, {"0": noise})
     first, second = (lazy.build().state_dict() for _ in range(2))

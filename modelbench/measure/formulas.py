@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import flop_registry
 
+Shape = Sequence[int]
 Formula = Callable[..., int]
 """Takes the shapes of an operation's arguments, and `out_shape`."""
 
@@ -16,60 +17,60 @@ COMPLEX = ("mm", "addmm", "bmm", "baddbmm")
 """Products that torch computes of complex numbers as well."""
 
 
-def _product(first: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+def _product(first: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
     """Every element that comes out is a sum over the last dimension of the first argument."""
     return 2 * math.prod(out_shape) * first[-1]
 
 
-def _added_product(_: Any, first: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+def _added_product(_: Any, first: Shape, *__: Any, out_shape: Shape, **___: Any) -> int:
     return 2 * math.prod(out_shape) * first[-1]
 
 
-def _summed_product(_: Any, first: Any, second: Any, *__: Any, **___: Any) -> int:
+def _summed_product(_: Any, first: Shape, second: Shape, *__: Any, **___: Any) -> int:
     return 2 * math.prod(first) * second[-1]
 
 
-def _outer(_: Any, first: Any, second: Any, *__: Any, **___: Any) -> int:
+def _outer(_: Any, first: Shape, second: Shape, *__: Any, **___: Any) -> int:
     return 2 * first[0] * second[0]
 
 
-def _grouped(first: Any, second: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+def _grouped(first: Shape, second: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
     """Every row meets the matrix of its group alone: that of the expert which it was sent to."""
     if len(first) == len(second) == 2:  # the groups share the dimension that is summed over
         return 2 * math.prod(first) * second[-1]
     return 2 * math.prod(out_shape) * first[-1]
 
 
-def _convolution(_: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+def _convolution(_: Any, weight: Shape, *__: Any, out_shape: Shape, **___: Any) -> int:
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
-def _convolution_over_time(_: Any, weight: Any, *__: Any, out_shape: Any, **___: Any) -> int:
+def _convolution_over_time(_: Any, weight: Shape, *__: Any, out_shape: Shape, **___: Any) -> int:
     return 2 * math.prod(out_shape) * math.prod(weight[:2])
 
 
-def _triangular(matrix: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+def _triangular(matrix: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
     """Half of the matrix, without the diagonal, by which is divided."""
     return math.prod(out_shape) * (matrix[-1] - 1)
 
 
-def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
     """Two products for each head of the queries, which may share those of keys and values."""
     batch, heads, length, width = query
     return 2 * batch * heads * length * key[-2] * (width + value[-1])
 
 
-def _recurrent(inputs: Any, weights: Sequence[Any]) -> int:
+def _recurrent(inputs: Shape, weights: Sequence[Shape]) -> int:
     """Every step multiplies by every weight matrix; biases are vectors. `inputs` has 3 axes."""
     steps = inputs[0] * inputs[1]
     return 2 * steps * sum(math.prod(weight) for weight in weights if len(weight) == 2)
 
 
-def _cpu_recurrent(inputs: Any, *weights: Any, **_: Any) -> int:
+def _cpu_recurrent(inputs: Shape, *weights: Shape, **_: Any) -> int:
     return _recurrent(inputs, weights[:2])
 
 
-def _cuda_recurrent(inputs: Any, weights: Sequence[Any], *_: Any, **__: Any) -> int:
+def _cuda_recurrent(inputs: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -> int:
     return _recurrent(inputs, weights)
 
 

@@ -60,6 +60,7 @@ class Structure(Stage):
                     saved = saved_bytes(module.state_dict())
                     report.metric(f"{within}saved_mib", saved / MIB, "MiB")
             _counted(report, path, counted, context.directory)
+            _experts(report, path, module, counted)
         if workload.scheme is not None and not fake:
             context.say("bringing it into its precision")
             with part(report, "the precision", workload):
@@ -164,6 +165,22 @@ def _macs(report: Report, path: str, macs: Macs) -> None:
         report.details[f"{within}uncounted_ops"] = dict(macs.uncounted)
         report.warnings.append(
             f"{named}the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
+        )
+
+
+def _experts(report: Report, path: str, model: nn.Module, counted: Counted) -> None:
+    """Tell of a mixture of experts how many parameters a token meets."""
+    from modelbench.measure.experts import idle_params
+
+    if counted.macs is None or counted.layers is None:
+        return
+    idle = idle_params(model, counted.layers, counted.macs.by_module)
+    if idle:
+        within = f"{path}/" if path else ""
+        params = round(report.metrics[f"{within}params"].value)
+        report.metric(f"{within}active_params", params - idle, "count")
+        report.notes.append(
+            f"{path or 'experts'}: a token meets {params - idle:,} of {params:,} parameters"
         )
 
 
