@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelbench.batch import Batch
 from modelbench.results import Skip
+from modelbench.shapes import Shapes
 from modelbench.workload import Workload
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], T]) ->
 
 def on_ghost(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:
     """Act on the model and its input without memory; weights are never read."""
-    return _on(replace(workload, fake=FakeTensorMode(), pretrained=None), act)
+    return _on(replace(workload, fake=Shapes(), pretrained=None), act)
 
 
 def _on(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:

@@ -15,17 +15,18 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from modelbench.batch import Batch
 from modelbench.data import Data
 from modelbench.inputs import Draw, Source
+from modelbench.lazy import build_without_memory, initialise
 from modelbench.losses import mean_square
 from modelbench.precision.cast import Cast
 from modelbench.precision.compiling import compile_in_place
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Shipped
 from modelbench.pretrained import build_pretrained
+from modelbench.shapes import Shapes
 
 Phase = Callable[[], Any]
 """One call that is measured; takes nothing, since model and batch are bound to it."""
@@ -53,7 +54,7 @@ class Workload:
     """Builds the model with its weights, unless these are random."""
     scheme: Mapping[str, Any] | None = None
     """The precision's `scheme`; None for single precision."""
-    fake: FakeTensorMode | None = None
+    fake: Shapes | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
@@ -81,7 +82,7 @@ class Workload:
             learning_rate=model["learning_rate"],
             pretrained=_pretrained(model),
             scheme=config["precision"]["scheme"],
-            fake=FakeTensorMode() if model["weights"] == "fake" else None,
+            fake=Shapes() if model["weights"] == "fake" else None,
             limits=model["limits"],
             seed=config["seed"],
             text=config["text"],
@@ -97,10 +98,10 @@ class Workload:
         random.seed(self.seed)
         np.random.seed(self.seed)
         torch.manual_seed(self.seed)
+        build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
         # Without memory nothing can be moved to a device: it is made there.
-        with self.computing(), self.device if self.fake else nullcontext():
-            build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
-            model = build()
+        real = replace(self, fake=None, device=torch.device("cpu")).batch
+        model = build_without_memory(build, real, self.fake, self.device) if self.fake else build()
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
@@ -117,7 +118,11 @@ class Workload:
             ) from None
         if self.pretrained:
             model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
-        return model.eval() if self.fake else model.eval().to(self.device)
+        model.eval()
+        if self.fake:
+            return model
+        initialise(model, real)
+        return model.to(self.device)
 
     def ship(self) -> Shipped:
         """Build the model and bring it into its precision, compiled where its scheme compiles.

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
-from conftest import Command
+import torch
+from conftest import CONFIGS, Command
+from test_workload import workload
+
+from modelbench.stages.benchmark import Benchmark
+from modelbench.stages.stage import Context
 
 
 def test_the_metrics_of_a_phase(command: Command) -> None:
@@ -71,3 +79,62 @@ def test_some_phases_and_so_many_samples(command: Command) -> None:
     done = command("model=toy", "test=structure", *several[1:], "test.benchmark.min_samples=9")
     assert done.status == 1
     assert "max_samples=7: expected null, or min_samples (9) or more" in done.out + done.err
+
+
+def test_a_phase_that_fails_costs_that_phase(command: Command) -> None:
+    """Each is named with its reason, and all other figures stand."""
+    targets = {
+        "unready": "failing.unprepared", "first": "toys.mean_of", "broken": "failing.uncalled",
+        "untold": "failing.Untold", "last": "toys.mean_of",
+    }  # fmt: skip
+    nodes = ", ".join(f"{name}: {{_target_: {target}}}" for name, target in targets.items())
+    words = [f"+model.phases={{{nodes}}}", "test.benchmark.min_s=0.05"]
+    done = command("model=toy", "test=benchmark", *words, "test.benchmark.batch_sizes=[1,2]")
+    stage = done.results["stages"]["benchmark"]
+    assert (done.status, stage["status"]) == (1, "failed")
+    assert stage["reason"].split("; ") == [
+        "unready: KeyError: 'no tokenizer'",
+        "broken: out of memory: 64 GiB", "try batch_size=1",
+        "untold, its own figures: ZeroDivisionError: no image",
+    ]  # fmt: skip
+    for phase in ("first", "untold", "last"):
+        assert stage["metrics"][f"benchmark/{phase}/p50_ms"]["value"] > 0
+        assert stage["metrics"][f"benchmark/{phase}/macs_g"]["value"] > 0
+        assert list(stage["curves"][f"benchmark/{phase}/batch_items_per_s"]) == ["1", "2"]
+        assert f"plots/latency-{phase}.png" in stage["artifacts"]
+    assert stage["details"]["state"]["torch_threads"]
+
+
+def test_a_plot_and_a_peak_that_fail_cost_no_figure(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was measured stays, the MACs as well."""
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("modelbench.measure.peaks.peaks", fails)
+    monkeypatch.setattr("modelbench.plots.latency.latency", fails)
+    monkeypatch.syspath_prepend(CONFIGS)
+    context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)
+    report = Benchmark(min_s=0.05, budget_s=0.2)(workload("model=toy"), context)
+    assert report.failure is not None
+    assert report.failure.split("; ") == [
+        "forward, its share of the peak: OSError: disk full", "plots: OSError: disk full",
+    ]  # fmt: skip
+    assert {"forward/p50_ms", "forward/macs_g", "forward/moved_mb"} <= set(report.metrics)
+
+
+def test_a_batch_that_the_model_does_not_take_ends_the_growth(command: Command) -> None:
+    """With its reason, and with the rates of the smaller ones."""
+    target = "model.build._target_=failing.Few"
+    sizes = "test.benchmark.batch_sizes=[1,2,4]"
+    done = command("model=toy", "test=benchmark", target, sizes, "test.benchmark.min_s=0.05")
+    stage = done.results["stages"]["benchmark"]
+    assert stage["status"] == "passed"
+    assert list(stage["curves"]["benchmark/forward/batch_items_per_s"]) == ["1", "2"]
+    said = "forward: batch_size=4 fails: ValueError: at most two samples"
+    assert said in stage["warnings"]
+    done = command("model=toy", "test=benchmark", target, "test.benchmark.batch_sizes=[4]")
+    assert done.status == 1
+    assert said in done.out

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.flop_counter import flop_registry
 
-from modelbench.measure.flops import FREE, count_macs
+from modelbench.measure.flops import count_macs
+from modelbench.measure.formulas import formulas
+from modelbench.measure.free import FREE
 from modelbench.measure.layers import trace_layers, write_table
 from modelbench.models.cnn import SimpleCNN
 from modelbench.models.unet import UNet
@@ -122,8 +127,93 @@ def test_modules_share_the_total(tmp_path: Any) -> None:
     assert lines[3] == "features.0,Conv2d,1,1x3x16x16,1x32x16x16,896,221184"
 
 
-def test_the_free_operations_exist() -> None:
-    """None of them has a formula: it would be counted, and called free."""
-    from torch.utils.flop_counter import flop_registry
+def test_free_operations_have_no_formula() -> None:
+    """One that has would be counted, and called free."""
+    known = set(flop_registry) | set(formulas())
+    assert not {getattr(torch.ops.aten, name, None) for name in FREE} & known
 
-    assert not FREE & set(flop_registry)
+
+FREE_CALLS: dict[str, Callable[[Tensor], Any]] = {
+    "hardswish": F.hardswish,
+    "hardswish_": lambda x: F.hardswish(x.clone(), inplace=True),
+    "polar": lambda x: torch.polar(x, x).angle(),
+    "glu": F.glu,
+    "celu": F.celu,
+    "rrelu": F.rrelu,
+    "prelu": lambda x: F.prelu(x, torch.ones(1)),
+    "histc": torch.histc,
+    "bucketize": lambda x: torch.bucketize(x, x[0, 0, 0].sort().values),
+    "unfold": lambda x: F.fold(F.unfold(x, 2), (8, 8), 2),
+    "grid_sample": lambda x: F.grid_sample(x, torch.zeros(2, 3, 3, 2), align_corners=False),
+    "scatter_add": lambda x: x.scatter_add(0, torch.zeros_like(x, dtype=torch.int64), x),
+    "index_add": lambda x: x.index_add(0, torch.tensor([0]), x[:1]),
+    "logcumsumexp": lambda x: torch.logcumsumexp(x, 0).cumsum(0),
+    "unique": lambda x: torch.unique(x).numel(),
+    "one_hot": lambda x: F.one_hot(x.long().flatten(), 3),
+    "tril_indices": lambda _: torch.tril_indices(3, 3),
+    "repeat_interleave": lambda x: x.repeat_interleave(2),
+    "isin": lambda x: torch.isin(x, x[0]) & torch.isin(x, x[1]),
+    "nll": lambda x: F.cross_entropy(x, torch.zeros(2, 8, 8, dtype=torch.int64)),
+    "upsample": lambda x: F.interpolate(x, scale_factor=2, mode="bicubic", antialias=True),
+    "pad": lambda x: F.pad(F.pad(x, (1, 1, 1, 1), "reflect"), (1, 1, 1, 1), "replicate"),
+    "shuffle": lambda x: F.channel_shuffle(F.pixel_unshuffle(x, 2), 4),
+    "rms_norm": lambda x: F.rms_norm(x, (8,)),
+    "multinomial": lambda x: torch.multinomial(x[0, 0], 1),
+    "kthvalue": lambda x: (x.kthvalue(1), x.mode(), x.nan_to_num_(), x.erfinv()),
+    "as_strided": lambda x: x.as_strided((2, 2), (1, 1)),
+    "floor_divide": lambda x: x // 2,
+    "eye": lambda _: torch.eye(3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FREE_CALLS)
+def test_what_cannot_multiply_is_not_listed(name: str) -> None:
+    """As itself, in place, or as whatever it is made of."""
+    x = torch.rand(2, 4, 8, 8)
+    found = count_macs(nn.Identity(), lambda: FREE_CALLS[name](x))
+    assert (found.total, dict(found.uncounted)) == (0, {})
+
+
+PRODUCTS: dict[str, tuple[Callable[[], Any], int]] = {
+    "mv": (lambda: torch.rand(3, 4) @ torch.rand(4), 12),
+    "dot": (lambda: torch.rand(4) @ torch.rand(4), 4),
+    "addmv": (lambda: torch.addmv(torch.rand(3), torch.rand(3, 4), torch.rand(4)), 12),
+    "addr": (lambda: torch.addr(torch.rand(3, 4), torch.rand(3), torch.rand(4)), 12),
+    "addbmm": (
+        lambda: torch.addbmm(torch.rand(3, 5), torch.rand(2, 3, 4), torch.rand(2, 4, 5)), 120,
+    ),
+    "in place": (lambda: torch.rand(3, 5).addmm_(torch.rand(3, 4), torch.rand(4, 5)), 60),
+    "int8": (
+        lambda: torch._int_mm(
+            torch.ones(32, 16, dtype=torch.int8), torch.ones(16, 8, dtype=torch.int8)
+        ), 32 * 16 * 8,
+    ),
+    "grouped": (
+        lambda: torch._grouped_mm(
+            torch.ones(16, 32, dtype=torch.bfloat16), torch.ones(2, 32, 8, dtype=torch.bfloat16),
+            offs=torch.tensor([4, 16], dtype=torch.int32),
+        ), 16 * 32 * 8,
+    ),
+    "triangular": (
+        lambda: torch.linalg.solve_triangular(torch.eye(4), torch.rand(4, 3), upper=False),
+        4 * 3 // 2 * 3,
+    ),
+    "shared heads": (
+        lambda: F.scaled_dot_product_attention(
+            torch.rand(2, 8, 6, 16), torch.rand(2, 2, 9, 16), torch.rand(2, 2, 9, 16),
+            enable_gqa=True,
+        ), 2 * 8 * 6 * 9 * 32,
+    ),
+    "complex": (
+        lambda: torch.rand(2, 3, 4, dtype=torch.complex64)
+        @ torch.rand(2, 4, 5, dtype=torch.complex64), 4 * 2 * 3 * 4 * 5,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_by_hand(name: str) -> None:
+    """Whatever shape they come in; heads that share keys and values count each for itself."""
+    call, macs = PRODUCTS[name]
+    found = count_macs(nn.Identity(), call)
+    assert (found.total, dict(found.uncounted)) == (macs, {})

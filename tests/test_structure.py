@@ -43,7 +43,8 @@ def test_a_dataclass_output_and_two_kinds_of_argument(command: Command) -> None:
     assert details["output_shapes"] == {"hidden": [2, 5, 8], "more.pooled": [2, 8]}
     exact = 2 * (4 * 5 * 8 * 8 + 2 * 5 * 5 * 8)
     assert stage["metrics"]["structure/macs_g"]["value"] * 1e9 == pytest.approx(exact)
-    assert any("torchinfo cannot summarise this model" in w for w in stage["warnings"])
+    assert any("torchinfo cannot summarise this model" in n for n in details["notes"])
+    assert not stage["warnings"]
 
 
 def test_an_output_that_is_not_finite_is_a_warning(command: Command) -> None:
@@ -59,7 +60,7 @@ def test_a_model_that_returns_no_tensor_fails(command: Command) -> None:
     done = command("model=silent", "test=structure")
     assert done.status == 1
     reason = done.results["stages"]["structure"]["reason"]
-    assert reason == "TypeError: Silent returned no tensor; expected at least one"
+    assert reason == "forward: TypeError: Silent returned no tensor; expected at least one"
 
 
 def test_seven_billion_parameters_without_memory(command: Command) -> None:
@@ -89,3 +90,39 @@ def test_a_model_without_memory_counts_like_a_real_one(command: Command) -> None
         metrics.pop("structure/saved_mib", None)
         found.append(metrics)
     assert found[0] == found[1]
+
+
+def test_what_fails_within_costs_no_other_figure(command: Command) -> None:
+    """A model that cannot be saved, copied, taken apart or summarised is counted all the same."""
+    done = command("model=toy", "test=structure", "model.build._target_=failing.Awkward")
+    stage = done.results["stages"]["structure"]
+    assert stage["status"] == "failed"
+    assert stage["reason"].split("; ") == [
+        "saved_mib: NotImplementedError: no state",
+        "its method parts: LookupError: which parts?",
+    ]
+    assert stage["metrics"]["structure/macs_g"]["value"] * 1e9 == pytest.approx(2 * 4 * 2)
+    assert stage["metrics"]["structure/params"]["value"] == 10
+    assert "layers.csv" in stage["artifacts"]
+    assert not stage["warnings"]
+    assert "structure/saved_mib" not in stage["metrics"]
+
+
+def test_a_model_that_does_not_run_has_parameters_all_the_same(command: Command) -> None:
+    """And the reason, once."""
+    done = command("model=toy", "test=structure", "model.build._target_=failing.Stops")
+    stage = done.results["stages"]["structure"]
+    assert stage["reason"] == "forward: RuntimeError: not today"
+    assert stage["metrics"]["structure/params"]["value"] == 10
+    assert stage["metrics"]["structure/saved_mib"]["value"] > 0
+    assert "structure/macs_g" not in stage["metrics"]
+
+
+def test_the_input_is_as_large_as_its_tensors(command: Command) -> None:
+    """Named arguments come in a dictionary, whose own size is not in it."""
+    done = command("model=toy", "test=structure", "batch_size=3")
+    metrics = done.results["stages"]["structure"]["metrics"]
+    assert metrics["structure/input_mb"]["value"] == 3 * 4 * 4 / 1e6
+    parts = ("input_mb", "forward_backward_mb", "params_mb")
+    total = sum(metrics[f"structure/{part}"]["value"] for part in parts)
+    assert metrics["structure/total_mb"]["value"] == pytest.approx(total)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from conftest import CONFIGS
 from hydra import compose, initialize_config_dir
+from torch._subclasses.fake_tensor import FakeTensor
 
 from modelbench import config as schema
+from modelbench.inputs import Noise
 from modelbench.mistakes import check
+from modelbench.shapes import Shapes
 from modelbench.targets import misfits
 from modelbench.workload import Workload
 
@@ -102,3 +106,20 @@ def test_what_is_called_later_may_lack_arguments() -> None:
     phases = {"phases": {"mean": {"_target_": "toys.mean_of"}}}
     assert "missing a required argument" in misfits("model", phases)[0]
     assert misfits("model", phases, partial=True) == []
+
+
+def test_lazy_modules_are_initialised_by_a_first_call() -> None:
+    """Seeded as any other weights, and without memory they have the same sizes."""
+    noise = Noise(("batch_size", 3, 8, 8))
+    sizes, recipe = {"batch_size": 2}, {"_target_": "idioms.lazy"}
+    lazy = Workload("lazy", sizes, torch.device("cpu"), recipe, {"0": noise})
+    first, second = (lazy.build().state_dict() for _ in range(2))
+    assert first["4.weight"].shape == (5, 4 * 6 * 6)
+    assert first["1.num_batches_tracked"] == 0
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    ghost = replace(lazy, fake=Shapes()).build()
+    assert {n: t.shape for n, t in ghost.state_dict().items()} == {
+        name: tensor.shape for name, tensor in first.items()
+    }
+    assert all(isinstance(tensor, FakeTensor) for tensor in ghost.state_dict().values())
+    assert ghost.get_parameter("0.weight").device.type == "cpu"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,67 +13,15 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelbench.measure.formulas import formulas
+from modelbench.measure.free import is_free
 
 aten = torch.ops.aten
 
-# By convention these cost no MACs: they move, choose, normalise or add up what others computed.
-# Pointwise operations are known by their tag, views by their schema.
-FREE = {
-    aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d, aten._local_scalar_dense,
-    aten._log_softmax, aten._native_batch_norm_legit, aten._native_batch_norm_legit_no_training,
-    aten._safe_softmax, aten._softmax, aten._to_copy, aten._unsafe_index, aten._unsafe_view,
-    aten.adaptive_max_pool2d, aten.all, aten.amax, aten.amin, aten.aminmax, aten.any, aten.arange,
-    aten.argmax, aten.argmin,
-    aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d, aten.bernoulli, aten.cat, aten.clone,
-    aten.constant_pad_nd, aten.copy, aten.copy_, aten.count_nonzero, aten.cummax, aten.cummin,
-    aten.cumprod, aten.cumsum, aten.embedding, aten.empty, aten.empty_like, aten.empty_strided,
-    aten.fill, aten.fill_, aten.flip, aten.full, aten.full_like, aten.gather, aten.index,
-    aten.index_put, aten.index_put_, aten.index_select, aten.lift_fresh, aten.linalg_vector_norm,
-    aten.logsumexp, aten.masked_fill, aten.masked_fill_, aten.max, aten.max_pool2d_with_indices,
-    aten.max_pool3d_with_indices, aten.mean, aten.median, aten.min, aten.native_batch_norm,
-    aten.native_dropout, aten.native_group_norm, aten.native_layer_norm, aten.new_empty,
-    aten.new_full, aten.new_ones, aten.new_zeros, aten.nonzero, aten.norm, aten.normal_, aten.ones,
-    aten.ones_like, aten.pixel_shuffle, aten.prod, aten.rand, aten.rand_like, aten.randint,
-    aten.randn, aten.randn_like, aten.reflection_pad2d, aten.repeat, aten.resize_, aten.roll,
-    aten.scalar_tensor, aten.scatter, aten.scatter_, aten.sort, aten.split_with_sizes_copy,
-    aten.stack, aten.std, aten.std_mean, aten.sum, aten.topk, aten.tril, aten.triu,
-    aten.unsafe_chunk, aten.unsafe_split, aten.unsafe_split_with_sizes, aten.upsample_bicubic2d,
-    aten.upsample_bilinear2d, aten.upsample_nearest1d, aten.upsample_nearest2d, aten.var,
-    aten.var_mean, aten.zero_, aten.zeros, aten.zeros_like,
-}  # fmt: skip
-
 EMPTY = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._local_scalar_dense}
 GATHERS = {aten.embedding, aten.gather, aten.index, aten.index_select, aten._unsafe_index}
-
-
-def _cpu_attention(
-    query: torch.Size, key: torch.Size, value: torch.Size, *_: Any, **__: Any
-) -> int:
-    flops: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
-    return flops
-
-
-def _recurrent(inputs: torch.Size, weights: Sequence[torch.Size]) -> int:
-    """Every step multiplies by every weight matrix; biases are vectors. `inputs` has 3 axes."""
-    steps = inputs[0] * inputs[1]
-    return 2 * steps * sum(math.prod(weight) for weight in weights if len(weight) == 2)
-
-
-def _cpu_recurrent(inputs: torch.Size, *weights: torch.Size, **_: Any) -> int:
-    return _recurrent(inputs, weights[:2])
-
-
-def _cuda_recurrent(inputs: torch.Size, weights: Sequence[torch.Size], *_: Any, **__: Any) -> int:
-    return _recurrent(inputs, weights)
-
-
-# torch's own table lacks these fused operations, and would count them as nothing.
-EXTRA: Mapping[Any, Callable[..., int]] = {
-    aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
-    aten.mkldnn_rnn_layer: _cpu_recurrent,
-    aten._cudnn_rnn: _cuda_recurrent,
-}
 
 
 @dataclass(frozen=True)
@@ -102,7 +50,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         packet = func.overloadpacket
-        if not (packet in self._known or packet in FREE or _is_free(func)):
+        if not (packet in self._known or is_free(func)):
             self.calls[str(packet)] += 1
         result = func(*args, **(kwargs or {}))
         self.bytes += _traffic(func, args, kwargs or {}, result)
@@ -112,10 +60,10 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     """Count the MACs of `call`, which runs `model`; 1 MAC is 2 FLOPs.
 
-    The formulas are those of `torch.utils.flop_counter` with the CPU's fused attention added.
-    Biases, normalisations and pointwise operations are not MACs.
+    The formulas are those of `torch.utils.flop_counter`, and ours of what it lacks. Biases,
+    normalisations and pointwise operations are not MACs; a complex product is four real ones.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=dict(EXTRA))
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
     watch = _Watch(set(counter.flop_registry))
     # The counter takes operations apart first, so the other mode sees what really ran.
     with unfused(), watch, counter, torch.no_grad():
@@ -158,8 +106,3 @@ def _stored(value: Any) -> int:
         return 0
     shape = zip(value.shape, value.stride(), strict=True)
     return math.prod(size for size, stride in shape if stride) * value.element_size()
-
-
-def _is_free(func: Any) -> bool:
-    pointwise = {torch.Tag.pointwise, torch.Tag.inplace_view} & set(func.tags)
-    return bool(pointwise) or func.is_view or func.namespace == "prim"

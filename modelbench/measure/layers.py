@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from modelbench.tensors import named_tensors
 
@@ -29,36 +30,55 @@ class Layer:
 
 
 def trace_layers(model: nn.Module, call: Callable[[], Any]) -> list[Layer]:
-    """Run `call` once and give every module of `model`, in the order of definition."""
+    """Run `call` once and give every module of `model`, in the order of definition.
+
+    A scripted one is given as a whole: what runs within it is no module of Python's.
+    """
+    inside = _inside_scripts(model)
     layers = {
-        path: Layer(
-            path,
-            type(module).__name__,
-            not any(True for _ in module.children()),
-            sum(parameter.numel() for parameter in module.parameters(recurse=False)),
-        )
+        module: _layer(path, module)
         for path, module in model.named_modules()
+        if module not in inside
     }
 
-    def note(layer: Layer) -> Callable[..., None]:
-        def hook(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            layer.calls += 1
-            if layer.calls == 1:
-                layer.inputs, layer.outputs = shapes([args, kwargs]), shapes(output)
+    def note(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        layer = layers.get(module)
+        if layer is None:
+            return
+        layer.calls += 1
+        if layer.calls == 1:
+            layer.inputs, layer.outputs = shapes([args, kwargs]), shapes(output)
 
-        return hook
-
-    hooks = [
-        module.register_forward_hook(note(layers[path]), with_kwargs=True)
-        for path, module in model.named_modules()
-    ]
+    # Of all modules at once: a scripted one takes no hook of its own.
+    hook = register_module_forward_hook(note, with_kwargs=True)
     try:
         with torch.inference_mode():
             call()
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
     return list(layers.values())
+
+
+def scripts(model: nn.Module) -> dict[str, nn.Module]:
+    """Give the scripted and traced modules that stand in no other such module, by path."""
+    inside = _inside_scripts(model)
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if isinstance(module, torch.jit.ScriptModule) and module not in inside
+    }
+
+
+def _inside_scripts(model: nn.Module) -> set[nn.Module]:
+    outer = [m for m in model.modules() if isinstance(m, torch.jit.ScriptModule)]
+    return {inner for module in outer for inner in module.modules() if inner is not module}
+
+
+def _layer(path: str, module: nn.Module) -> Layer:
+    whole = isinstance(module, torch.jit.ScriptModule)
+    leaf = whole or not any(True for _ in module.children())
+    params = sum(parameter.numel() for parameter in module.parameters(recurse=whole))
+    return Layer(path, type(module).__name__, leaf, params)
 
 
 def shapes(value: Any) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.measure.memory import free, most_held
 from modelbench.measure.timing import Rule, time_call
+from modelbench.results import Skip
+
+log = logging.getLogger(__name__)
 
 NEAR = 0.9
 """Share of the greatest rate that counts as having arrived there."""
@@ -30,6 +35,8 @@ class Growth:
 
     points: list[Point]
     ended: str | None
+    failed: str | None = None
+    """The size whose call raised something else than the want of memory, and what that was."""
 
     @property
     def knee(self) -> Point | None:
@@ -60,8 +67,15 @@ def grow(
                 return Growth(points, f"not beyond {points[-1].size}: {ended}")
         try:
             timing = time_call(call_at(size), rule, device)
-        except torch.OutOfMemoryError:
-            return Growth(points, f"{size} is out of memory")
+        except Skip as skip:  # such as a prompt that leaves no room for a token
+            if not points:
+                raise
+            return Growth(points, f"not beyond {points[-1].size}: {skip}")
+        except Exception as error:  # the model's code may raise anything
+            if _out_of_memory(error):
+                return Growth(points, f"{size} is out of memory")
+            log.exception("size %s", size)
+            return Growth(points, f"{size} fails", f"{size} fails: {in_one_line(error)}")
         median = sorted(timing.samples_ms)[len(timing.samples_ms) // 2]
         points.append(Point(size, median, size * repeated / median * 1e3))
     return Growth(points, None)
@@ -71,6 +85,12 @@ def brief(rule: Rule, seconds: float) -> Rule:
     """Give a rule for one of many points: less narrow, and `seconds` at most."""
     quick = replace(rule, budget_s=seconds, min_samples=5, min_s=0.0, warmup_s=0.0)
     return replace(quick, precision=0.02)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether memory ran out; on the CPU torch has no class of its own for it."""
+    kinds = torch.OutOfMemoryError, MemoryError
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 def _too_much(last: Point, ratio: float, held: int, rule: Rule, device: torch.device) -> str | None:

@@ -139,9 +139,15 @@ def leave_warm() -> None:
 def sampler(
     call: Callable[[], Any], device: torch.device, flush: Callable[[], None] = leave_warm
 ) -> Sample:
-    """Give what times one call on a device."""
+    """Give what times one call on a device.
+
+    A call that changes what it works on has a method `rewind` that brings it back; that is not
+    timed.
+    """
+    rewind: Callable[[], None] = getattr(call, "rewind", leave_warm)
 
     def on_cpu() -> tuple[float, float | None]:
+        rewind()
         flush()
         start = perf_counter()
         call()
@@ -149,6 +155,7 @@ def sampler(
 
     def on_cuda() -> tuple[float, float | None]:
         begin, end = _event(), _event()
+        rewind()
         flush()
         torch.cuda.synchronize(device)
         start = perf_counter()

@@ -30,10 +30,8 @@ class Figures:
     """torchinfo's totals; megabytes are 10**6 bytes."""
 
     mult_adds: int
-    input_mb: float
     forward_backward_mb: float
     params_mb: float
-    total_mb: float
     by_class: Counter[str]
     table: str
 
@@ -51,10 +49,11 @@ def torchinfo_figures(model: nn.Module, batch: Batch) -> Figures:
     for layer in summary.summary_list:
         if layer.is_leaf_layer:
             by_class[layer.class_name] += layer.macs
-    sizes = summary.total_input, summary.total_output_bytes, summary.total_param_bytes
-    inputs, outputs, params = map(summary.to_megabytes, sizes)
-    total = inputs + outputs + params
-    return Figures(summary.total_mult_adds, inputs, outputs, params, total, by_class, str(summary))
+    # Not its size of the input, in which there is that of a dictionary's own object.
+    outputs, params = map(
+        summary.to_megabytes, (summary.total_output_bytes, summary.total_param_bytes)
+    )
+    return Figures(summary.total_mult_adds, outputs, params, by_class, str(summary))
 
 
 def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:

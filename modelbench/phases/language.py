@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -13,48 +13,76 @@ import torch
 from torch import Tensor
 
 from modelbench.batch import Batch
+from modelbench.phases.remembered import Remembered
 from modelbench.results import Metric, Skip
+
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+AT_ONCE = ("num_mtp_layers", "num_nextn_predict_layers")
+"""Keys of configurations: of how many positions there are, of layers for several tokens ahead."""
 
 
 def prefill(model: Any, batch: Batch) -> Callable[[], Any]:
-    """Read the whole prompt at once and fill the key-value cache."""
-    return partial(batch.call, partial(model, use_cache=True))
+    """Read the whole prompt at once and fill the cache."""
+    return partial(batch.call, partial(model, **_keeping(model)))
 
 
-def decode(model: Any, batch: Batch) -> Callable[[], Any]:
-    """Write one token after the prompt, whose keys and values are in the cache already.
+def decode(model: Any, batch: Batch) -> Decoding:
+    """Write one token after the prompt, which is in the cache already."""
+    return Decoding(model, batch)
 
-    Each call takes its token out of the cache again, so that all samples see the same length.
+
+class Decoding:
+    """Writes one token after the prompt, which is in the cache already.
+
+    The cache is one of keys and values, or of whatever state the model carries on. Before each
+    call it is brought back to what it was after the prompt, so that all samples see the same
+    length.
     """
-    _room(model, batch)
-    with torch.inference_mode():
-        read = prefill(model, batch)()
-    cache, token = read.past_key_values, read.logits[:, -1:].argmax(-1)
 
-    def step() -> Tensor:
-        written = model(input_ids=token, past_key_values=cache, use_cache=True)
-        cache.crop(-1)
+    def __init__(self, model: Any, batch: Batch) -> None:
+        _room(model, batch)
+        with torch.inference_mode():
+            read = prefill(model, batch)()
+        carried = _carried(model, read)
+        if not carried:
+            raise Skip(f"{type(model).__name__} returns no cache, so no token can be timed alone")
+        self._model, self._state = model, Remembered(carried)
+        self._token = read.logits[:, -1:].argmax(-1)
+        length = _tokens(batch).shape[1]
+        self.notes = [f"one token after {length:,}, at which length the cache stays"]
+        self.details = {"cache_length": length, "cache": self._state.kind}
+
+    def rewind(self) -> None:
+        """Forget the token that was written; not to be timed."""
+        self._state.rewind()
+
+    def __call__(self) -> Tensor:
+        """Write the token."""
+        written = self._model(input_ids=self._token, **self._state.take(), **_keeping(self._model))
         logits: Tensor = written.logits
         return logits
-
-    return step
 
 
 class Generate:
     """Read the prompt and write `new_tokens` greedily, fewer where the positions end."""
 
     def __init__(self, model: Any, batch: Batch, new_tokens: int = 32) -> None:
+        if not callable(getattr(model, "generate", None)):
+            raise Skip(f"{type(model).__name__} has no method generate")
         self._new_tokens = min(new_tokens, _room(model, batch))
         self._model, self._batch = model, batch
         self._generate = partial(
             model.generate,
             do_sample=False,
+            num_beams=1,
             max_new_tokens=self._new_tokens,
             min_new_tokens=self._new_tokens,
-            pad_token_id=model.config.eos_token_id,
             attention_mask=torch.ones_like(_tokens(batch)),
         )
         self._runs: list[list[float]] = []
+        ahead = _setting(model, AT_ONCE)
+        left_out = f"token by token: its {ahead} layers for several at once are left out"
+        self.notes = [left_out] if ahead else []
 
     def __call__(self) -> Any:
         """Generate once, noting when each token comes."""
@@ -66,12 +94,18 @@ class Generate:
     def on_shapes(self) -> Any:
         """Do the same with the tokens left open, of which each but the last is read again."""
         # As `generate` does where the model can: of the prompt only the last logits are wanted.
-        keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
-        last = {"logits_to_keep": 1} if keeps else {}
-        read = self._batch.call(partial(self._model, use_cache=True, **last))
-        token = _tokens(self._batch)[:, -1:]
+        last = {"logits_to_keep": 1} if _accepts(self._model, "logits_to_keep") else {}
+        caches = getattr(self._model.generation_config, "use_cache", True)
+        asked = last | (_keeping(self._model) if caches else {})
+        read = self._batch.call(partial(self._model, **asked))
+        tokens = _tokens(self._batch)
         for _ in range(self._new_tokens - 1):
-            read = self._model(input_ids=token, past_key_values=read.past_key_values)
+            carried = _carried(self._model, read) if caches else {}
+            if caches and not carried and _hides(self._model):
+                raise TypeError("it keeps its cache to itself, so what it reads again is not known")
+            tokens = torch.cat([tokens, tokens[:, -1:]], dim=1)
+            next_one = tokens[:, -1:] if carried else tokens  # without a cache all is read anew
+            read = self._model(input_ids=next_one, **carried, **asked)
         return read.logits
 
     def figures(self, samples: int) -> dict[str, Metric]:
@@ -109,10 +143,45 @@ def _tokens(batch: Batch) -> Tensor:
     return tokens
 
 
+def _keeping(model: Any) -> dict[str, bool]:
+    """Give what asks the model for its cache; some always give it, and some have none."""
+    return {"use_cache": True} if _accepts(model, "use_cache") else {}
+
+
+def _carried(model: Any, read: Any) -> dict[str, Any]:
+    """Give what the next call takes of the outputs of the last one, whatever a model calls it."""
+    if not isinstance(read, Mapping):
+        raise Skip(f"{type(model).__name__} gives its outputs without names")
+    return {
+        name: value for name, value in read.items() if value is not None and _accepts(model, name)
+    }
+
+
+def _hides(model: Any) -> bool:
+    """Tell whether a model that returned no cache may have one all the same."""
+    return getattr(model, "_is_stateful", False) or _accepts(model, "past_key_values")
+
+
+def _accepts(model: Any, name: str) -> bool:
+    """Tell whether forward takes an argument, among the others where it is one that all know."""
+    takes = inspect.signature(model.forward).parameters
+    others = any(each.kind is each.VAR_KEYWORD for each in takes.values())
+    return name in takes or (others and name in ("use_cache", "past_key_values", "cache_params"))
+
+
+def _setting(model: Any, names: tuple[str, ...]) -> int | None:
+    """Look up a number in the model's configuration, in that of its text where it has several."""
+    config = model.config
+    if hasattr(config, "get_text_config"):
+        config = config.get_text_config(decoder=True)
+    found = (getattr(config, name, None) for name in names)
+    return next((int(value) for value in found if value), None)
+
+
 def _room(model: Any, batch: Batch) -> int:
     """Tell how many tokens can follow the prompt; raises Skip where none can."""
     length = _tokens(batch).shape[1]
-    room = int(getattr(model.config, "max_position_embeddings", 1 << 30)) - length
+    room = (_setting(model, POSITIONS) or 1 << 30) - length
     if room < 1:
         raise Skip(f"the prompt's {length:,} tokens take up every position of the model")
     return room

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from modelbench.results import Metric, Report, Skip
+from modelbench.stages.part import part
 from modelbench.stages.samples import add_samples, draw_samples
 from modelbench.stages.stage import Context, Stage, positive
 
@@ -111,8 +112,14 @@ class _Session:
         self.report.notes += [f"the precision {note}" for note in self._shipped.notes]
         self._batch = self._shipped.batch(workload.batch())
 
+        self._part = partial(part, self.report, workload=workload)
+
     def measure(self, phase: str) -> None:
-        """Time one phase under watch, and tell what bounds it."""
+        """Time one phase and tell what bounds it; one that raises loses no other."""
+        with self._part(phase):
+            self._measure(phase)
+
+    def _measure(self, phase: str) -> None:
         from modelbench.measure.audit import Snapshot, findings, of_samples
         from modelbench.measure.statistics import Statistics
         from modelbench.measure.timing import time_call
@@ -140,16 +147,21 @@ class _Session:
         report.metric(f"{phase}/items_per_s", items / found.median * 1e3, "1/s")
         # What only the phase can tell, such as time to first token, or show, such as an image.
         if hasattr(call, "figures"):
-            for name, metric in call.figures(len(timing.samples_ms)).items():
-                report.metric(f"{phase}/{name}", metric.value, metric.unit)
+            with self._part(f"{phase}, its own figures"):
+                for name, metric in call.figures(len(timing.samples_ms)).items():
+                    report.metric(f"{phase}/{name}", metric.value, metric.unit)
         if hasattr(call, "save"):
-            report.artifacts += call.save(self._context.directory)
+            with self._part(f"{phase}, saving what it made"):
+                report.artifacts += call.save(self._context.directory)
+        report.details[phase] |= getattr(call, "details", {})
+        report.notes += [f"{phase}: {note}" for note in getattr(call, "notes", ())]
         audit = [*disturbed, *of_samples(timing.samples_ms, found)]
         report.details[phase]["audit"] = audit
         report.warnings += [f"{phase}: {finding}" for finding in audit]
         if self._settings.roofline and not self._shipped.quantized:
             self._context.say(f"counting what {phase} computes and moves")
-            self._place(phase, found.median / 1e3)
+            with self._part(f"{phase}, its share of the peak"):
+                self._place(phase, found.median / 1e3)
 
     def _place(self, phase: str, seconds: float) -> None:
         """Count a phase's MACs and bytes and place it on the roofline."""
@@ -163,8 +175,16 @@ class _Session:
         prepare, dtype = partial(self._workload.phase, phase), self._shipped.dtype
         with torch.compiler.set_stance("force_eager"):  # what was compiled hides its operations
             cost = count_phase(prepare, self._model, self._batch, quick=seconds < QUICK_S)
-        if cost is None or not cost.total:
+        if cost is None:
             report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
+            return
+        report.metric(f"{phase}/macs_g", cost.total / 1e9, "GMACs")
+        report.metric(f"{phase}/moved_mb", cost.bytes / 1e6, "MB")
+        if cost.uncounted:
+            left_out = ", ".join(cost.uncounted)
+            report.notes.append(f"{phase}: its MACs and its share of the peak leave out {left_out}")
+        if not cost.total:
+            report.notes.append(f"{phase}: no MAC was counted, so it has no share of the peak")
             return
         place = Place(cost.total, cost.bytes, seconds, peaks(device, dtype))
         if place.mfu > 1:  # the peak was measured at a bad moment, or we have counted wrongly
@@ -174,73 +194,43 @@ class _Session:
         if place.peaks.disturbed:
             why = "; ".join(place.peaks.disturbed)
             report.warnings.append(f"{phase}: the machine's peaks are too low, since {why}")
-        report.metric(f"{phase}/macs_g", cost.total / 1e9, "GMACs")
-        report.metric(f"{phase}/moved_mb", cost.bytes / 1e6, "MB")
         report.metric(f"{phase}/mfu", place.mfu, "share")
         report.metric(f"{phase}/bandwidth", place.bandwidth, "share")
         report.details[phase]["bound"] = place.bound
         if place.mfu > 1 and not place.peaks.disturbed:
-            report.failure = (
+            report.fail(
                 f"{phase}: {place.mfu:.2f} times the attainable rate of MACs, which cannot be: an "
                 "error in our counting; please report it"
             )
 
     def throughput(self) -> None:
         """Time growing batches, and growing prompts of a model of text alone."""
-        axes, settings = self._workload.axes, self._settings
-        if "batch_size" in axes:
-            for phase in self.phases:
-                self._grow(phase, "batch_size", settings.batch_sizes)
-        if "sequence_length" in axes and "image_size" not in axes:
-            self._grow(self.phases[0], "sequence_length", settings.prompt_lengths)
+        from modelbench.measure.throughput import brief
+        from modelbench.stages.growth import Throughput
 
-    def _grow(self, phase: str, axis: str, wanted: list[int]) -> None:
-        """Add the throughput of one phase over sizes of an axis."""
-        from modelbench.measure.throughput import brief, grow
-
-        workload, report = self._workload, self.report
-        kind, unit = ("batch", "items") if axis == "batch_size" else ("prompt", "tokens")
-        sizes = [size for size in wanted if workload.takes(axis, size)]
-        if not sizes:
-            return
-        usual = report.metrics.get(f"{phase}/p50_ms")
-        if usual is not None and usual.value > self._settings.throughput_s * 1e3:
-            report.notes.append(
-                f"{phase}: a call takes {usual.value / 1e3:.1f} s, too long to try sizes of {axis} "
-                "within test.benchmark.throughput_s"
-            )
-            return
-        if self._shipped.fixed_sizes or self._shipped.compiles:
-            report.notes.append(f"{phase}: in this precision made for one size, not over {axis}")
-            return
-        self._context.say(f"throughput of {phase} over {axis}")
-        repeated = 1 if axis == "batch_size" else workload.axes.get("batch_size", 1)
-        try:
-            found = grow(
-                lambda size: workload.phase(
-                    phase, self._model, self._shipped.batch(workload.batch(**{axis: size}))
-                ),
-                sizes,
-                repeated,
-                brief(self._rule, self._settings.throughput_s),
-                self._context.device,
-            )
-        except Skip:  # said already, where the phase was left out
-            return
-        report.curves[f"{phase}/{kind}_{unit}_per_s"] = {p.size: p.rate for p in found.points}
-        report.curves[f"{phase}/{kind}_p50_ms"] = {p.size: p.p50_ms for p in found.points}
-        rates = ", ".join(f"{p.rate:,.4g} at {p.size}" for p in found.points)
-        ended = f" ({found.ended})" if found.ended else ""
-        report.notes.append(f"{phase}: {unit}/s over {axis}: {rates or 'none'}{ended}")
-        if found.knee and len(found.points) > 1:
-            report.metric(f"{phase}/{kind}_knee", found.knee.size, "count")
-            report.metric(f"{phase}/{kind}_knee_p50_ms", found.knee.p50_ms, "ms")
+        axes, settings, shipped = self._workload.axes, self._settings, self._shipped
+        rule = brief(self._rule, settings.throughput_s)
+        one = shipped.fixed_sizes or shipped.compiles
+        only = "in this precision made for one size" if one else None
+        found = Throughput(self._workload, self._context, self._model, shipped.batch, rule, only)
+        wanted = [(phase, "batch_size", settings.batch_sizes) for phase in self.phases]
+        if "image_size" not in axes:
+            wanted.append((self.phases[0], "sequence_length", settings.prompt_lengths))
+        for phase, axis, sizes in wanted:
+            if axis in axes:
+                with self._part(f"{phase}, throughput over {axis}"):
+                    found.grow(self.report, phase, axis, sizes)
 
     def draw(self) -> None:
         """Draw the samples, and the roofline with the phases below it."""
+        with self._part("plots"):
+            draw_samples(self.report, self._workload.name, self._context.directory)
+        with self._part("plot of the roofline"):
+            self._draw_roofline()
+
+    def _draw_roofline(self) -> None:
         from modelbench.plots.roofline import roofline
 
-        draw_samples(self.report, self._workload.name, self._context.directory)
         if not self._places:
             return
         bounds = ", ".join(f"{phase} by {place.bound}" for phase, place in self._places.items())

@@ -7,7 +7,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from modelbench.results import Report
+from modelbench.results import Report, Skip
+from modelbench.stages.part import part
 from modelbench.stages.stage import Context, Stage
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from modelbench.batch import Batch
     from modelbench.measure.counting import Counted
+    from modelbench.measure.flops import Macs
     from modelbench.workload import Workload
 
 MIB = 2**20
@@ -30,7 +32,8 @@ class Structure(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of the whole and of each part, and write the layer tables."""
-        from modelbench.measure.counting import count
+        from modelbench.measure.counting import Counted, count
+        from modelbench.measure.saving import saved_bytes
 
         report = Report()
         context.say("building the model")
@@ -39,24 +42,39 @@ class Structure(Stage):
         context.say("running it forward")
         fake = workload.fake is not None
         start = perf_counter()
-        _forward(report, model, batch, fake=fake)
+        with part(report, "forward", workload):
+            _forward(report, model, batch, fake=fake)
         here = fake or perf_counter() - start < QUICK_S
+        runs = report.failure is None
         report.notes += workload.notes()
         if fake:
             report.notes.append("built without memory: no numbers, and no file to measure")
         context.say("counting MACs, asking torchinfo")
-        for path, counted in count(model, batch, here=here).items():
-            _sizes(report, path, model.get_submodule(path), fake=fake)
+        found = count(model, batch, here=here) if runs else {"": Counted(batch)}
+        for path, counted in found.items():
+            within, module = (f"{path}/", model.get_submodule(path)) if path else ("", model)
+            _sizes(report, within, module)
+            _inputs(report, within, counted.batch)
+            if not fake:
+                with part(report, f"{within}saved_mib", workload):
+                    saved = saved_bytes(module.state_dict())
+                    report.metric(f"{within}saved_mib", saved / MIB, "MiB")
             _counted(report, path, counted, context.directory)
+            _experts(report, path, module, counted)
         if workload.scheme is not None and not fake:
             context.say("bringing it into its precision")
-            _shipped(report, workload, context)
+            with part(report, "the precision", workload):
+                _shipped(report, workload, context)
         return report
 
 
 def _shipped(report: Report, workload: Workload, context: Context) -> None:
     """Add the size of the file in the precision asked for."""
-    shipped = workload.ship()
+    try:
+        shipped = workload.ship()
+    except Skip as skip:
+        report.notes.append(f"shipped_mib left out: {skip}")
+        return
     context.scratch.mkdir(exist_ok=True)
     file = context.scratch / f"shipped{shipped.suffix}"
     shipped.save(shipped.model, file)
@@ -91,28 +109,56 @@ def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> N
         report.warnings.append(f"output {names} holds NaN or infinity")
 
 
-def _sizes(report: Report, path: str, model: nn.Module, *, fake: bool) -> None:
-    """Count parameters and bytes, in memory and as saved."""
-    from modelbench.measure.saving import saved_bytes
-
+def _sizes(report: Report, within: str, model: nn.Module) -> None:
+    """Count parameters and the bytes in memory."""
     parameters = list(model.parameters())  # a tied parameter comes once
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     size = sum(t.numel() * t.element_size() for t in [*parameters, *model.buffers()])
-    within = f"{path}/" if path else ""
     report.metric(f"{within}params", sum(p.numel() for p in parameters), "count")
     report.metric(f"{within}trainable_params", trainable, "count")
     report.metric(f"{within}size_mib", size / MIB, "MiB")
-    if not fake:
-        report.metric(f"{within}saved_mib", saved_bytes(model.state_dict()) / MIB, "MiB")
+
+
+def _inputs(report: Report, within: str, batch: Batch) -> None:
+    size = sum(t.numel() * t.element_size() for t in batch.named().values())
+    report.metric(f"{within}input_mb", size / 1e6, "MB")
 
 
 def _counted(report: Report, path: str, counted: Counted, directory: Path) -> None:
     """Add MACs and torchinfo's figures of the whole or a part, and write their tables."""
     from modelbench.measure.layers import write_table
-    from modelbench.measure.torchinfo_figures import difference
+    from modelbench.measure.torchinfo_figures import Figures, difference
 
     within, named = (f"{path}/", f"{path}: ") if path else ("", "")
-    macs, found = counted.macs, counted.torchinfo
+    macs, layers, found = counted.macs, counted.layers, counted.torchinfo
+    for failed in counted.failed:
+        report.fail(f"{named}{failed}")
+    report.notes += [f"{named}{note}" for note in counted.notes]
+    if macs is not None:
+        _macs(report, path, macs)
+    if layers is not None:
+        table = f"layers-{path}.csv" if path else "layers.csv"
+        write_table(layers, macs.by_module if macs else {}, directory / table)
+        report.artifacts.append(table)
+    if isinstance(found, str):
+        report.notes.append(f"{named}torchinfo cannot summarise this model: {found}")
+    if not isinstance(found, Figures):
+        return
+    report.metric(f"{within}torchinfo_mult_adds_g", found.mult_adds / 1e9, "G")
+    report.metric(f"{within}forward_backward_mb", found.forward_backward_mb, "MB")
+    report.metric(f"{within}params_mb", found.params_mb, "MB")
+    total = report.metrics[f"{within}input_mb"].value + found.forward_backward_mb + found.params_mb
+    report.metric(f"{within}total_mb", total, "MB")
+    summary = f"torchinfo-{path}.txt" if path else "torchinfo.txt"
+    (directory / summary).write_text(found.table + "\n", encoding="utf-8")
+    report.artifacts.append(summary)
+    if macs is not None and layers is not None:
+        report.notes.append(named + difference(found, macs, layers))
+
+
+def _macs(report: Report, path: str, macs: Macs) -> None:
+    """Add the MACs, and what they leave out."""
+    within, named = (f"{path}/", f"{path}: ") if path else ("", "")
     report.metric(f"{within}macs_g", macs.total / 1e9, "GMACs")
     report.metric(f"{within}uncounted_ops", len(macs.uncounted), "count")
     if macs.uncounted:
@@ -120,21 +166,22 @@ def _counted(report: Report, path: str, counted: Counted, directory: Path) -> No
         report.warnings.append(
             f"{named}the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
         )
-    table = f"layers-{path}.csv" if path else "layers.csv"
-    write_table(counted.layers, macs.by_module, directory / table)
-    report.artifacts.append(table)
-    if isinstance(found, str):
-        report.warnings.append(f"{named}torchinfo cannot summarise this model: {found}")
+
+
+def _experts(report: Report, path: str, model: nn.Module, counted: Counted) -> None:
+    """Tell of a mixture of experts how many parameters a token meets."""
+    from modelbench.measure.experts import idle_params
+
+    if counted.macs is None or counted.layers is None:
         return
-    report.metric(f"{within}torchinfo_mult_adds_g", found.mult_adds / 1e9, "G")
-    report.metric(f"{within}input_mb", found.input_mb, "MB")
-    report.metric(f"{within}forward_backward_mb", found.forward_backward_mb, "MB")
-    report.metric(f"{within}params_mb", found.params_mb, "MB")
-    report.metric(f"{within}total_mb", found.total_mb, "MB")
-    summary = f"torchinfo-{path}.txt" if path else "torchinfo.txt"
-    (directory / summary).write_text(found.table + "\n", encoding="utf-8")
-    report.artifacts.append(summary)
-    report.notes.append(named + difference(found, macs, counted.layers))
+    idle = idle_params(model, counted.layers, counted.macs.by_module)
+    if idle:
+        within = f"{path}/" if path else ""
+        params = round(report.metrics[f"{within}params"].value)
+        report.metric(f"{within}active_params", params - idle, "count")
+        report.notes.append(
+            f"{path or 'experts'}: a token meets {params - idle:,} of {params:,} parameters"
+        )
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, list[int]]:
