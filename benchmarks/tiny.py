@@ -115,7 +115,9 @@ def shrink(config: Any, patterns: tuple[tuple[str, int], ...]) -> Any:
         elif small is not None and isinstance(value, list | tuple) and value:
             if all(type(v) is int and v > small for v in value):
                 _set(config, key, type(value)(small for _ in value))
-    vocabulary = getattr(config, "vocab_size", None)
+    inner = [v for v in vars(config).values() if isinstance(v, transformers.PretrainedConfig)]
+    sizes = [v for each in (config, *inner) if (v := getattr(each, "vocab_size", None))]
+    vocabulary = min((size for size in sizes if isinstance(size, int)), default=None)
     layers = getattr(config, "num_hidden_layers", None)
     for key, value in list(vars(config).items()):
         ends = key.endswith(("_token_id", "_token_index", "_token_idx"))
@@ -167,9 +169,11 @@ def plain(model: Any) -> Iterator[dict[str, Any]]:
         yield {"pixel_values": video}
 
 
-def save(model: Any, folder: Path) -> Path:
-    """Save it as its library does."""
+def save(model: Any, given: dict[str, Any], folder: Path) -> Path:
+    """Save it as its library does; raises what the library raises when it is loaded again."""
     model.save_pretrained(folder)
+    with torch.no_grad():
+        type(model).from_pretrained(folder).eval()(**given)
     return folder
 
 

@@ -79,6 +79,10 @@ class Class:
         """The code of its file."""
         return self._package.text(self.file)
 
+    def beside(self, file: Path) -> str:
+        """Give the code of another file of its package."""
+        return self._package.text(file)
+
     @cached_property
     def _node(self) -> ast.ClassDef:
         text = self._package.text(self.file)

@@ -44,7 +44,7 @@ def _base(name: str) -> bool:
 def _seq2seq() -> Keys:
     phases = {
         "encode": {"_target_": "modelbench.phases.seq2seq.encode"},
-        "decode": {"_target_": "modelbench.phases.seq2seq.decode"},
+        "decode": {"_target_": "modelbench.phases.seq2seq.Decoding"},
         "generate": {
             "_target_": "modelbench.phases.seq2seq.Generate", "new_tokens": "${model.new_tokens}",
         },

@@ -114,12 +114,15 @@ def _ways(subject: Subject) -> list[Inputs]:
     if reads and (main == "input_ids" or subject.wants("input_ids") or ("text" in told and given)):
         senses.append(_texts(subject, given))
     if subject.decodes and senses:
-        senses.append([text.decoder_tokens(subject)])
+        alone: list[Inputs] = [] if subject.takes["decoder_input_ids"].required else [{}]
+        senses.append([text.decoder_tokens(subject), *alone])
     ways = [_joined(parts) for parts in product(*senses)] if senses else []
+    if subject.decodes:  # whether the decoder is given its own, first
+        ways.sort(key=lambda way: "decoder_input_ids" not in way)
     if given and reads and main == "input_ids" and not subject.wants(sees[0] if sees else ""):
         ways = [*ways[: MOST - 1], text.tokens(subject)]
         if subject.decodes:
-            ways[-1] |= text.decoder_tokens(subject)
+            ways[-1] = ways[-1] | text.decoder_tokens(subject)
     unknown = [a.name for a in subject.takes.values() if a.required]
     ways = [way for way in ways if set(unknown) <= way.keys()]
     return ways[:MOST]

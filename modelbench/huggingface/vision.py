@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelbench.huggingface.files import Keys
+from modelbench.huggingface.settings import config_class
 from modelbench.huggingface.subject import Inputs, Subject, source
 
 IMAGES = ("pixel_values", "image", "images", "pixel_values_images", "query_pixel_values")
@@ -11,6 +12,8 @@ FIXED = ("doesn't match model", "does not match model", "match the model", "matc
 """What vision transformers say that learn a position for each patch, and take no other size."""
 USUAL, CLIP = 224, 8
 """Pixels and frames where the configuration does not say it."""
+LARGEST = 672
+"""Pixels of a model that takes any size, and names its greatest."""
 
 
 def images(subject: Subject) -> list[Inputs]:
@@ -53,9 +56,16 @@ def axes(subject: Subject, *, frames: bool) -> Keys:
     found: Keys = {"axes": {}, "limits": {}}
     size = image_size(subject)
     if isinstance(size, int):
-        found["axes"]["image_size"] = size
-        fixed = subject.says(*FIXED) or subject.settings.has("vision_config")
-        found["limits"]["image_size"] = {"min": size, "max": size} if fixed else {}
+        fixed = _fixed(subject)
+        grid = {"grid_thw", "image_grid_thw", "image_grid_hws"} & subject.takes.keys()
+        if grid:  # patches of any number, merged
+            patch, merge = merged_patch(subject)
+            step = patch * merge
+            size, limit = max(step, min(size, USUAL) // step * step), {"multiple_of": step}
+        else:
+            size = size if fixed else min(size, LARGEST)
+            limit = {"min": size, "max": size} if fixed else {}
+        found["axes"]["image_size"], found["limits"]["image_size"] = size, limit
     if frames:
         own = subject.settings.number("num_frames", "frames_per_clip", "num_frames_per_clip")
         found["axes"]["num_frames"] = own or CLIP
@@ -92,6 +102,15 @@ def merged_patch(subject: Subject) -> tuple[int, int]:
     part = subject.settings.within("vision", "image")
     patch = part.number("patch_size", "spatial_patch_size") or 14
     return patch, part.number("spatial_merge_size", "merge_size", "merge_kernel_size") or 1
+
+
+def _fixed(subject: Subject) -> bool:
+    """Tell whether the part that sees takes images of one size only."""
+    part = subject.settings.within("vision", "image", "encoder", "backbone")
+    kind = config_class(part.given.get("model_type"))
+    beside = sorted(kind.file.parent.glob("modeling_*.py")) if kind else []
+    codes = [subject.kind.text, *(kind.beside(file) for file in beside if kind)]
+    return any(word in code for code in codes for word in FIXED)
 
 
 def _grid(subject: Subject, name: str, grid: str) -> Inputs:

@@ -57,6 +57,23 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
+@contextmanager
+def _untrained(model: nn.Module) -> Iterator[None]:
+    """Let no parameter require a gradient.
+
+    torch's counter hooks the gradient of what a module takes, which a parameter that is passed on
+    does not have where no gradient is computed.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
 def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     """Count the MACs of `call`, which runs `model`; 1 MAC is 2 FLOPs.
 
@@ -66,7 +83,7 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
     counter = FlopCounterMode(display=False, custom_mapping=formulas())
     watch = _Watch(set(counter.flop_registry))
     # The counter takes operations apart first, so the other mode sees what really ran.
-    with unfused(), watch, counter, torch.no_grad():
+    with _untrained(model), unfused(), watch, counter, torch.no_grad():
         call()
     root = type(model).__name__
     by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)

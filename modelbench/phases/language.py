@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import statistics
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,7 +12,8 @@ from torch import Tensor
 
 from modelbench.batch import Batch
 from modelbench.phases.remembered import Remembered
-from modelbench.results import Metric, Skip
+from modelbench.phases.writing import Writing
+from modelbench.results import Skip
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 AT_ONCE = ("num_mtp_layers", "num_nextn_predict_layers")
@@ -63,7 +62,7 @@ class Decoding:
         return logits
 
 
-class Generate:
+class Generate(Writing):
     """Read the prompt and write `new_tokens` greedily, fewer where the positions end."""
 
     def __init__(self, model: Any, batch: Batch, new_tokens: int = 32) -> None:
@@ -71,7 +70,7 @@ class Generate:
             raise Skip(f"{type(model).__name__} has no method generate")
         self._new_tokens = min(new_tokens, _room(model, batch))
         self._model, self._batch = model, batch
-        self._generate = partial(
+        generate = partial(
             model.generate,
             do_sample=False,
             num_beams=1,
@@ -79,17 +78,12 @@ class Generate:
             min_new_tokens=self._new_tokens,
             attention_mask=torch.ones_like(_tokens(batch)),
         )
-        self._runs: list[list[float]] = []
+        super().__init__(
+            lambda clock: batch.call(partial(generate, streamer=clock)), len(_tokens(batch))
+        )
         ahead = _setting(model, AT_ONCE)
         left_out = f"token by token: its {ahead} layers for several at once are left out"
         self.notes = [left_out] if ahead else []
-
-    def __call__(self) -> Any:
-        """Generate once, noting when each token comes."""
-        clock = _Clock()
-        tokens = self._batch.call(partial(self._generate, streamer=clock))
-        self._runs.append(clock.times)
-        return tokens
 
     def on_shapes(self) -> Any:
         """Do the same with the tokens left open, of which each but the last is read again."""
@@ -107,33 +101,6 @@ class Generate:
             next_one = tokens[:, -1:] if carried else tokens  # without a cache all is read anew
             read = self._model(input_ids=next_one, **carried, **asked)
         return read.logits
-
-    def figures(self, samples: int) -> dict[str, Metric]:
-        """Give the times to the first and per further token, and the rate, of the last calls."""
-        runs = self._runs[-samples:]
-        first = statistics.median(times[1] - times[0] for times in runs)
-        whole = statistics.median(times[-1] - times[0] for times in runs)
-        figures = {"ttft_ms": Metric(first * 1e3, "ms")}
-        if self._new_tokens > 1:
-            each = statistics.median((t[-1] - t[1]) / (self._new_tokens - 1) for t in runs)
-            figures["tpot_ms"] = Metric(each * 1e3, "ms")
-        rate = len(_tokens(self._batch)) * self._new_tokens / whole
-        return figures | {"tokens_per_s": Metric(rate, "1/s")}
-
-
-class _Clock:
-    """A streamer, as `generate` wants one; it is given the prompt first, then each token."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = [perf_counter()]
-
-    def put(self, value: Tensor) -> None:
-        """Note the time; the prompt comes back at once and is no token."""
-        if value.ndim == 1:
-            self.times.append(perf_counter())
-
-    def end(self) -> None:
-        """Do nothing: the last token has its time."""
 
 
 def _tokens(batch: Batch) -> Tensor:

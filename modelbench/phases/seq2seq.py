@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import statistics
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,75 +11,68 @@ import torch
 from torch import Tensor
 
 from modelbench.batch import Batch
-from modelbench.phases.writing import Clock, end_token
-from modelbench.results import Metric, Skip
+from modelbench.phases.remembered import Remembered
+from modelbench.phases.writing import Writing
+from modelbench.results import Skip
 
 
 def encode(model: Any, batch: Batch) -> Callable[[], Any]:
-    """Read the input."""
-    encoder = model.get_encoder()
+    """Read the input; raises Skip where the encoder alone does not take all of it."""
+    encoder, given = model.get_encoder(), _read(batch)
     takes = inspect.signature(encoder.forward).parameters
-    given = {name: tensor for name, tensor in _read(batch).items() if name in takes}
-    if not given:  # it calls its input otherwise than the whole model does
-        given = {next(iter(takes)): next(iter(_read(batch).values()))}
+    if len(given) == 1 and not given.keys() <= takes.keys():  # it may call it otherwise
+        given = {next(iter(takes)): next(iter(given.values()))}
+    if not given.keys() <= takes.keys():
+        raise Skip(f"{type(encoder).__name__} does not take {', '.join(given.keys() - takes)}")
     return partial(encoder, **given)
 
 
-def decode(model: Any, batch: Batch) -> Callable[[], Any]:
-    """Write one token after those of the batch, whose keys and values are in the cache already."""
-    with torch.inference_mode():
-        written = batch.call(partial(model, use_cache=True))
-    cache = getattr(written, "past_key_values", None)
-    if cache is None or not hasattr(cache, "crop"):
-        raise Skip("the model gives no cache of keys and values that a decoder could go on from")
-    encoded = (written.encoder_last_hidden_state,)
-    token = written.logits[:, -1:].argmax(-1)
+class Decoding:
+    """Writes one token after those of the batch, whose keys and values are in the cache already."""
 
-    def step() -> Tensor:
-        further = model(
-            encoder_outputs=encoded, decoder_input_ids=token, past_key_values=cache, use_cache=True
-        )
-        cache.crop(-1)
-        logits: Tensor = further.logits
+    def __init__(self, model: Any, batch: Batch) -> None:
+        with torch.inference_mode():
+            encoded = encode(model, batch)()
+            written = batch.call(partial(model, use_cache=True))
+        cache = getattr(written, "past_key_values", None)
+        if cache is None:
+            raise Skip(f"{type(model).__name__} returns no cache, so no token can be timed alone")
+        self._model, self._encoded = model, encoded
+        self._state = Remembered({"past_key_values": cache})
+        self._token = written.logits[:, -1:].argmax(-1)
+        length = batch.named()["decoder_input_ids"].shape[1]
+        self.notes = [f"one token after {length:,}, at which length the cache stays"]
+        self.details = {"cache_length": length, "cache": self._state.kind}
+
+    def rewind(self) -> None:
+        """Forget the token that was written; not to be timed."""
+        self._state.rewind()
+
+    def __call__(self) -> Tensor:
+        """Write the token."""
+        written = self._model(
+            encoder_outputs=self._encoded, decoder_input_ids=self._token, use_cache=True,
+            **self._state.take(),
+        )  # fmt: skip
+        logits: Tensor = written.logits
         return logits
 
-    return step
 
-
-class Generate:
-    """Read the input and write `new_tokens` greedily."""
+class Generate(Writing):
+    """Reads the input and writes `new_tokens` greedily."""
 
     def __init__(self, model: Any, batch: Batch, new_tokens: int = 32) -> None:
-        self._model, self._batch, self._new_tokens = model, batch, new_tokens
-        self._generate = partial(
-            model.generate,
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=new_tokens,
-            min_new_tokens=new_tokens,
-            pad_token_id=end_token(model),
-        )
-        self._runs: list[list[float]] = []
-
-    def __call__(self) -> Any:
-        """Generate once, noting when each token comes."""
-        clock = Clock()
-        tokens = self._generate(**_read(self._batch), streamer=clock)
-        self._runs.append(clock.times)
-        return tokens
-
-    def figures(self, samples: int) -> dict[str, Metric]:
-        """Give the times to the first and per further token, and the rate, of the last calls."""
-        runs = self._runs[-samples:]
-        first = statistics.median(times[1] - times[0] for times in runs)
-        whole = statistics.median(times[-1] - times[0] for times in runs)
-        count = len(runs[-1]) - 1
-        figures = {"ttft_ms": Metric(first * 1e3, "ms")}
-        if count > 1:
-            each = statistics.median((t[-1] - t[1]) / (len(t) - 2) for t in runs)
-            figures["tpot_ms"] = Metric(each * 1e3, "ms")
-        samples_in = len(next(iter(self._batch.named().values())))
-        return figures | {"tokens_per_s": Metric(samples_in * count / whole, "1/s")}
+        given = _read(batch)
+        settings = model.generation_config
+        starts = (settings.decoder_start_token_id, settings.bos_token_id)
+        first = int(batch.named()["decoder_input_ids"].flatten()[0])
+        begins = {} if any(s is not None for s in starts) else {"decoder_start_token_id": first}
+        generate = partial(
+            model.generate, **given, **begins, do_sample=False, num_beams=1,
+            max_new_tokens=new_tokens, min_new_tokens=new_tokens,
+        )  # fmt: skip
+        count = len(next(iter(given.values())))
+        super().__init__(lambda clock: generate(streamer=clock), count)
 
 
 def _read(batch: Batch) -> dict[str, Tensor]:
