@@ -52,7 +52,7 @@ class Cast(Scheme):
         if self.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         total = sum(parameter.numel() for parameter in model.parameters())
-        computed = None if low or self.tf32 else frozenset[str]()
+        computed = None if low or self.tf32 else dict[str, float]()
         reach = Reach(total if low else 0, total, computed)
         if self.compile and (why := no_compiler(workload.device.type)):
             raise Skip(f"cannot be compiled: {why}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PRODUCTS = ("conv1d", "conv2d", "conv3d", "conv_transpose", "linear", "matmul", "mm.", "addmm")
+PRODUCTS = (
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose",
+    "linear",
+    "matmul",
+    "mm.",
+    "addmm",
+    "attention",
+)
 
 
 @dataclass(frozen=True)
@@ -132,36 +144,48 @@ def _drop_unused(graph: Any) -> None:
 
 
 def _reach(graph: Any, model: _Positional) -> Reach:
-    """Tell from the graph which products have quantized factors."""
-    computed, kept = set(), []
+    """Tell from the graph which products have quantized factors, and what each comes to."""
+    computed: dict[str, float] = {}
+    kept = []
     for node in graph.graph.nodes:
         name = str(node.target)
         if node.op != "call_function" or not any(product in name for product in PRODUCTS):
             continue
         path = _path(node)
-        factors = [arg for arg in node.args[:2] if isinstance(arg, torch.fx.Node)]
-        if len(factors) == 2 and all(_from_int8(factor) for factor in factors):
-            computed.add(path)
+        factors = [_eight_bits(arg) for arg in node.args[:2] if isinstance(arg, torch.fx.Node)]
+        if len(factors) == 2 and all(factors):
+            computed[path] = computed.get(path, 0) + _macs(node, factors[1], graph)
         elif path:
-            kept.append(f"{type(model.model.get_submodule(path)).__name__} {path}")
-    stored = [tensor for _, tensor in [*graph.named_parameters(), *graph.named_buffers()]]
-    low = sum(tensor.numel() for tensor in stored if tensor.dtype in {torch.int8, torch.uint8})
+            layer = f"{type(model.model.get_submodule(path)).__name__} {path}"
+            kept.append(f"{layer} ({name.split('.')[1]})")
+    tensors = [tensor for _, tensor in [*graph.named_parameters(), *graph.named_buffers()]]
+    low = sum(tensor.numel() for tensor in tensors if tensor.dtype in {torch.int8, torch.uint8})
     parameters = sum(tensor.numel() for _, tensor in graph.named_parameters())
-    return Reach(low, parameters + low, frozenset(computed), tuple(dict.fromkeys(kept)))
+    return Reach(low, parameters + low, computed, tuple(dict.fromkeys(kept)))
+
+
+def _macs(node: Any, weight: Any, graph: Any) -> float:
+    """Give a product's multiply-accumulates: for each output, one row of the weight."""
+    if weight.op != "get_attr":  # a product of two activations is its layer's only one
+        return math.inf
+    row: int = attrgetter(weight.target)(graph)[0].numel()
+    return math.prod(node.meta["val"].shape) * row
 
 
 def _path(node: Any) -> str:
     stack = list(node.meta.get("nn_module_stack", {}).values())
     path: str = stack[-1][0] if stack else ""
+    path = path.partition("@")[0]  # a layer's second call may be `layer@1`
     return path.removeprefix("model").removeprefix(".")
 
 
-def _from_int8(node: Any) -> bool:
-    """Look through what only moves values, back to where they came out of eight bits."""
+def _eight_bits(node: Any) -> Any:
+    """Look through what only moves values, and give what came out of eight bits, if it did."""
     moves = ("permute", "transpose", "view", "reshape", "expand", "aten.t.", "slice", "to.dtype")
     while node.op == "call_function" and any(move in str(node.target) for move in moves):
         node = node.args[0]
-    return node.op == "call_function" and "dequantize" in str(node.target)
+    out = node.op == "call_function" and "dequantize" in str(node.target)
+    return node.args[0] if out else None
 
 
 def _save(converted: Any, given: tuple[torch.Tensor, ...], file: Path) -> None:

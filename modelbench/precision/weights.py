@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,9 +57,9 @@ class Weights(Scheme):
         reach = Reach(
             sum(p.numel() for key, p in weights.items() if key in reached),
             sum(p.numel() for p in weights.values()),
-            frozenset(p for p in low if isinstance(model.get_submodule(p), nn.Linear))
+            dict.fromkeys(filter(lambda p: isinstance(model.get_submodule(p), nn.Linear), low), inf)
             if self.computes
-            else frozenset(),
+            else {},
             kept,
         )
         why = no_compiler(workload.device.type) if self.compile else None
