@@ -82,6 +82,10 @@ class Shipped:
     compiles: bool = False
     """Whether it is to be compiled before it is timed."""
     notes: list[str] = field(default_factory=list)
+    products: int | None = None
+    """Where it compiles, the products that the compiler is to make into ones of 8 bits."""
+    saved: nn.Module | None = None
+    """What the file holds, where that is not the model itself."""
     suffix: str = ".pt"
     """Of the file."""
     save: Callable[[nn.Module, Path], None] = save_state
