@@ -79,7 +79,7 @@ class Static(Scheme):
             notes=notes,
             suffix=".pt2",
             products=products(converted),
-            saved=converted,
+            saved=_Named(converted, model),
             save=lambda _, file: _save(converted, given, file),
             load=lambda _, file: _Named(torch.export.load(file).module(), model),
         )
