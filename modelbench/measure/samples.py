@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST, MOST_BYTES = 16, 2**28
 """Calls that are compared, and what their inputs and their outputs may hold."""
+ENOUGH, PATIENCE = 8, 3
+"""Calls that are worth waiting for, and how many times as long as else."""
 FAR = 1000
 """Seeds from here on are no calibration's."""
 
@@ -38,7 +40,8 @@ class Samples:
             held += sum(tensor.nbytes for tensor in named_tensors(wanted).values())
             if all_finite(wanted):
                 self._pairs.append((batch, wanted))
-            if perf_counter() > end or held > MOST_BYTES:
+            late = perf_counter() > end + (PATIENCE * seconds if len(self._pairs) < ENOUGH else 0)
+            if late or held > MOST_BYTES:
                 break
 
     @torch.inference_mode()
@@ -48,7 +51,7 @@ class Samples:
         found = []
         for batch, wanted in self._pairs:
             found.append(fidelity(wanted, shipped.batch(batch).call(shipped.model)))
-            if perf_counter() > end:
+            if perf_counter() > end + (PATIENCE * self._seconds if len(found) < ENOUGH else 0):
                 break
         return Spread.of(found), len(found)
 
