@@ -42,4 +42,4 @@ def _unhook(module: nn.Module, hook: Any) -> None:
     elif isinstance(hook, SpectralNorm):
         remove_spectral_norm(module, hook.name)
     elif isinstance(hook, prune.BasePruningMethod):
-        prune.remove(module, hook._tensor_name)
+        prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]

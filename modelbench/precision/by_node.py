@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -87,12 +86,14 @@ def _added(node: Node) -> Node | None:
     """Give what is added to a quantized convolution, which can then be done in the same step."""
     if node.target is not aten.add.Tensor or not all(isinstance(a, Node) for a in node.args[:2]):
         return None
-    pairs: Iterator[tuple[Any, Any]] = iter((node.args[:2], node.args[1::-1]))
+    one, two = node.args[:2]
+    pairs: tuple[tuple[Any, Any], ...] = ((one, two), (two, one))
     for convolved, other in pairs:
         done = convolved.target is aten.conv2d.default and KEY in convolved.meta
         same = done and _float(other) and _shape(convolved) == _shape(other)
         if same and len(convolved.users) == 1 and not _overwritten(other):
-            return None if other.op == "get_attr" else other  # type: ignore[no-any-return]
+            added: Node = other
+            return None if added.op == "get_attr" else added
     return None
 
 

@@ -73,7 +73,7 @@ def _macs(node: Any, weight: Any, graph: Any) -> float:
     if weight.op != "get_attr":  # a product of two activations is its layer's only one
         return math.inf
     row: int = attrgetter(weight.target)(graph)[0].numel()
-    return math.prod(node.meta["val"].shape) * row
+    return float(math.prod(node.meta["val"].shape) * row)
 
 
 def _path(node: Any) -> str:
