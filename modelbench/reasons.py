@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hydra.errors import InstantiationException
 
 from modelbench.graph.layout import INSTALL
+from modelbench.measure.place import of_types
 
 GIB = 2**30
 
@@ -69,7 +70,8 @@ def of_error(error: BaseException, smaller: str) -> str:
     elif isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"
     else:
-        return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        name = type(error).__name__
+        return f"{name}: {first_line}{of_types(error)}" if first_line else name
     return f"{reason}; try {smaller}" if smaller else reason
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from modelbench.measure.place import of_types
+
 LONGEST = 200
 """Characters of an error message."""
 
@@ -27,4 +29,5 @@ def trouble(act: Callable[[], Any]) -> str | None:
 def in_one_line(error: BaseException) -> str:
     """Give an exception's type and first line, cut where that is a whole paragraph."""
     line = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {line if len(line) <= LONGEST else line[:LONGEST] + '...'}"
+    short = line if len(line) <= LONGEST else line[:LONGEST] + "..."
+    return f"{type(error).__name__}: {short}{of_types(error)}"

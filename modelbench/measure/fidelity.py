@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -24,6 +25,34 @@ class Fidelity:
     """In the units of the output."""
     top1_agreement: float | None
     """Share of positions, pixels or samples with the same most likely class; None without any."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The fidelity of several samples, where the ratio of equal outputs is infinite."""
+
+    sqnr_db: float
+    """The middle one."""
+    sqnr_db_min: float
+    cosine: float
+    """The middle one."""
+    max_abs_error: float
+    """The greatest."""
+    top1_agreement: float | None
+    """Over all samples."""
+
+    @classmethod
+    def of(cls, each: Sequence[Fidelity]) -> Spread:
+        """Put one or more together."""
+        ratios = [math.inf if found.sqnr_db is None else found.sqnr_db for found in each]
+        agreed = [found.top1_agreement for found in each if found.top1_agreement is not None]
+        return cls(
+            median(ratios),
+            min(ratios),
+            median(found.cosine for found in each),
+            max(found.max_abs_error for found in each),
+            sum(agreed) / len(agreed) if agreed else None,
+        )
 
 
 def fidelity(reference: Any, outputs: Any) -> Fidelity:

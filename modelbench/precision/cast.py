@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from modelbench.precision.channels import lay_out
 from modelbench.precision.compiling import no_compiler
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Reach, Shipped
@@ -45,18 +46,19 @@ class Cast(Scheme):
         dtype = self.autocast()
         low = dtype is not torch.float32
         model = workload.build()
+        notes = []
+        if self.channels_last and (why := lay_out(model, workload)):
+            notes.append(f"is not laid out pixel by pixel (channels_last): {why}")
         if low:
             model.to(dtype)
         if self.tf32:
             _round_factors(model)
-        if self.channels_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         total = sum(parameter.numel() for parameter in model.parameters())
-        computed = None if low or self.tf32 else frozenset[str]()
+        computed = None if low or self.tf32 else dict[str, float]()
         reach = Reach(total if low else 0, total, computed)
         if self.compile and (why := no_compiler(workload.device.type)):
             raise Skip(f"cannot be compiled: {why}")
-        return Shipped(model, reach, dtype=dtype, compiles=self.compile)
+        return Shipped(model, reach, dtype=dtype, compiles=self.compile, notes=notes)
 
 
 def _round_factors(model: nn.Module) -> None:

@@ -56,6 +56,14 @@ def compiled(call: Callable[[], Any]) -> float:
     return seconds
 
 
+def products_in_8_bits() -> int:
+    """Count the convolutions and Linears that the compiler has made into ones of 8 bits so far."""
+    from torch._dynamo.utils import counters
+
+    found = counters["inductor"]
+    return sum(int(found[f"{kind}_weight_prepack_matcher_count"]) for kind in ("qconv", "qlinear"))
+
+
 def _graphs() -> int:
     from torch._dynamo.utils import counters
 

@@ -8,16 +8,23 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (its usual name)
 
+from modelbench.precision.bake import bake
+
 
 def rewrite(model: nn.Module) -> nn.Module:
-    """Replace such layers in place, and give the model.
+    """Replace such layers in place, with weights that are computed once, and give the model.
 
     transformers' `Conv1D` is a Linear with its weight transposed, a Conv1d is a Conv2d of height
     1, and a ConvTranspose2d is a Conv2d whose channels are then spread over space.
     """
-    for path, layer in list(model.named_modules()):
-        known = next((make for kind, make in KNOWN.items() if type(layer).__name__ == kind), None)
-        replaced = known(layer) if known else None
+    made: dict[int, nn.Module | None] = {}  # a layer may stand in several places
+    for path, layer in list(bake(model).named_modules(remove_duplicate=False)):
+        known = KNOWN.get(type(layer).__name__)
+        if known is None or not path:
+            continue
+        if id(layer) not in made:
+            made[id(layer)] = known(layer)
+        replaced = made[id(layer)]
         if replaced is not None:
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, replaced.train(layer.training))

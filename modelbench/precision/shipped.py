@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ class Reach:
     """Parameters stored in low precision."""
     of_weights: int
     """All parameters as shipped; a tied one that became two counts twice."""
-    computed: frozenset[str] | None
-    """Paths of the layers that multiply in low precision; None for all."""
+    computed: Mapping[str, float] | None
+    """Path of each layer that multiplies in low precision -> the MACs of it that do, infinity where
+    all do; None for all layers."""
     kept: tuple[str, ...] = ()
     """Layers with weights that stay in single precision, as 'Class path'."""
 
@@ -36,8 +38,12 @@ class Reach:
         """Give the share of MACs, 0 to 1, where `by_module` has those of the model as built."""
         if self.computed is None:
             return 1.0
-        paths = {_known(path, by_module) for path in self.computed}
-        return sum(by_module[path] for path in paths) / total if total else 0.0
+        reached: dict[str, float] = defaultdict(float)
+        for path, macs in self.computed.items():
+            reached[_known(path, by_module)] += macs
+        # As shipped, a layer may compute more than as built: zeros that fill up its kernel.
+        low = sum(min(macs, by_module[path]) for path, macs in reached.items())
+        return low / total if total else 0.0
 
 
 def _known(path: str, by_module: Iterable[str]) -> str:
@@ -76,6 +82,10 @@ class Shipped:
     compiles: bool = False
     """Whether it is to be compiled before it is timed."""
     notes: list[str] = field(default_factory=list)
+    products: int | None = None
+    """Where it compiles, the products that the compiler is to make into ones of 8 bits."""
+    saved: nn.Module | None = None
+    """What the file holds, where that is not the model itself."""
     suffix: str = ".pt"
     """Of the file."""
     save: Callable[[nn.Module, Path], None] = save_state

@@ -6,26 +6,28 @@ import logging
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.precision.compiling import no_compiler
 from modelbench.precision.rewrite import rewrite
 from modelbench.precision.scheme import Scheme
-from modelbench.precision.shipped import Reach, Shipped
+from modelbench.precision.shipped import Shipped
 from modelbench.results import Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from modelbench.batch import Batch
+    from modelbench.precision.shipped import Reach
     from modelbench.workload import Workload
 
 log = logging.getLogger(__name__)
 
-PRODUCTS = ("conv1d", "conv2d", "conv3d", "conv_transpose", "linear", "matmul", "mm.", "addmm")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Static(Scheme):
 
     def ship(self, workload: Workload, *, phases: bool) -> Shipped:
         """Quantize the call with the whole batch."""
-        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+        from modelbench.precision.reached import drop_unused, products, reach
 
         self.refuse(workload.device)
         if phases and workload.prepare:
@@ -54,39 +56,45 @@ class Static(Scheme):
             )
         model = _Positional(rewrite(workload.build()), workload.batch())
         given = model.arguments(workload.batch())
+        why = no_compiler() if self.compile else None
         with torch.no_grad():
-            try:
-                exported: Any = torch.export.export(model, given).module()
-            except Exception as error:  # the exporter raises all kinds
-                log.info("torch.export", exc_info=True)
-                raise Skip(f"torch.export cannot export it: {_first_line(error)}") from error
-            prepared = prepare_pt2e(exported, self.quantizer)
-            for batch in workload.calibration(self.batches):
-                if any(not torch.isfinite(t).all() for t in _floating(batch)):
-                    raise Skip("the calibration input holds NaN or infinity")
-                prepared(*model.arguments(batch))
-            converted = convert_pt2e(prepared)
-        _drop_unused(converted)
-        reach = _reach(converted, model)
-        if not reach.computed:
-            raise Skip("there is nothing that it reaches: no convolution, no Linear")
+            exported: Any = _or_skip("torch.export cannot export it", lambda: _export(model, given))
+            if why:
+                two_dimensional(exported)
+            converted = self._converted(exported, model, workload)
+        drop_unused(converted)
+        reached = reach(converted, model.model)
+        if not reached.computed:
+            raise Skip(f"there is nothing that it reaches: {_untouched(reached)}")
         runs, notes = converted, []
-        if self.compile and (why := no_compiler()):
-            from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
-
-            runs = lower_pt2e_quantized_to_x86(converted, given)
+        if why:
+            runs = _or_skip("torchao cannot lower it", lambda: _lowered(converted, given))
             notes.append(f"lowered to oneDNN's operations without a compiler ({why})")
         return Shipped(
             _Named(runs, model),
-            reach,
+            reached,
             quantized=True,
             fixed_sizes=True,
-            compiles=self.compile and not notes,
+            compiles=self.compile and not why,
             notes=notes,
             suffix=".pt2",
+            products=products(converted),
+            saved=_Named(converted, model),
             save=lambda _, file: _save(converted, given, file),
             load=lambda _, file: _Named(torch.export.load(file).module(), model),
         )
+
+    def _converted(self, exported: Any, model: _Positional, workload: Workload) -> Any:
+        """Watch the model on calibration input, and quantize it."""
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        cannot = "torchao cannot quantize it"
+        prepared = _or_skip(cannot, lambda: prepare_pt2e(exported, self.quantizer))
+        for batch in workload.calibration(self.batches):
+            if any(not torch.isfinite(t).all() for t in _floating(batch)):
+                raise Skip("the calibration input holds NaN or infinity")
+            prepared(*model.arguments(batch))
+        return _or_skip(cannot, lambda: convert_pt2e(prepared))
 
 
 class _Positional(nn.Module):
@@ -121,54 +129,60 @@ def _floating(batch: Batch) -> Sequence[torch.Tensor]:
     return [t for t in batch.named().values() if t.is_floating_point()]
 
 
-def _drop_unused(graph: Any) -> None:
-    """Take out the weights that their quantized forms have replaced; they would be shipped too."""
-    used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
-    names = [name for name, _ in [*graph.named_parameters(), *graph.named_buffers()]]
-    for name in names:
-        if name not in used:
-            parent, _, own = name.rpartition(".")
-            delattr(graph.get_submodule(parent), own)
+def two_dimensional(graph: Any) -> None:
+    """Let Linears take a matrix: the lowering looks for no other input."""
+    for node in list(graph.graph.nodes):
+        if node.op == "call_function" and node.target is torch.ops.aten.linear.default:
+            given = node.args[0].meta["val"]
+            if given.ndim > 2:
+                _flattened(graph.graph, node, given)
+    graph.recompile()
 
 
-def _reach(graph: Any, model: _Positional) -> Reach:
-    """Tell from the graph which products have quantized factors."""
-    computed, kept = set(), []
-    for node in graph.graph.nodes:
-        name = str(node.target)
-        if node.op != "call_function" or not any(product in name for product in PRODUCTS):
-            continue
-        path = _path(node)
-        factors = [arg for arg in node.args[:2] if isinstance(arg, torch.fx.Node)]
-        if len(factors) == 2 and all(_from_int8(factor) for factor in factors):
-            computed.add(path)
-        elif path:
-            kept.append(f"{type(model.model.get_submodule(path)).__name__} {path}")
-    stored = [tensor for _, tensor in [*graph.named_parameters(), *graph.named_buffers()]]
-    low = sum(tensor.numel() for tensor in stored if tensor.dtype in {torch.int8, torch.uint8})
-    parameters = sum(tensor.numel() for _, tensor in graph.named_parameters())
-    return Reach(low, parameters + low, frozenset(computed), tuple(dict.fromkeys(kept)))
+def _flattened(graph: torch.fx.Graph, node: torch.fx.Node, given: torch.Tensor) -> None:
+    reshape = torch.ops.aten.reshape.default
+    outputs = node.meta["val"]
+    with graph.inserting_before(node):
+        flat = graph.call_function(reshape, (node.args[0], [-1, given.shape[-1]]))
+    flat.meta = {"val": given.reshape(-1, given.shape[-1])}
+    with graph.inserting_after(node):
+        back = graph.call_function(reshape, (node, list(outputs.shape)))
+    back.meta = {"val": outputs}
+    node.replace_all_uses_with(back, delete_user_cb=lambda user: user is not back)
+    node.args = (flat, *node.args[1:])
+    node.meta["val"] = outputs.reshape(-1, outputs.shape[-1])
 
 
-def _path(node: Any) -> str:
-    stack = list(node.meta.get("nn_module_stack", {}).values())
-    path: str = stack[-1][0] if stack else ""
-    return path.removeprefix("model").removeprefix(".")
+def _export(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
+    return torch.export.export(model, given).module()
 
 
-def _from_int8(node: Any) -> bool:
-    """Look through what only moves values, back to where they came out of eight bits."""
-    moves = ("permute", "transpose", "view", "reshape", "expand", "aten.t.", "slice", "to.dtype")
-    while node.op == "call_function" and any(move in str(node.target) for move in moves):
-        node = node.args[0]
-    return node.op == "call_function" and "dequantize" in str(node.target)
+def _lowered(converted: Any, given: tuple[torch.Tensor, ...]) -> Any:
+    """Lower it; raises RuntimeError where that reaches less than was quantized."""
+    from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
+
+    from modelbench.precision.reached import lowered, products
+
+    runs = lower_pt2e_quantized_to_x86(converted, given)
+    if (done := lowered(runs)) < (wanted := products(converted)):
+        raise RuntimeError(f"{done} of {wanted} products would be computed in 8 bits")
+    return runs
+
+
+def _or_skip(cannot: str, act: Callable[[], T]) -> T:
+    """Act; raises Skip with the reason where others' code raises, which is of all kinds."""
+    try:
+        return act()
+    except Exception as error:
+        log.info(cannot, exc_info=True)
+        raise Skip(f"{cannot}: {in_one_line(error)}") from error
+
+
+def _untouched(reached: Reach) -> str:
+    kept = ", ".join(reached.kept[:4])
+    return f"of its products none can be ({kept})" if kept else "no convolution, no Linear"
 
 
 def _save(converted: Any, given: tuple[torch.Tensor, ...], file: Path) -> None:
     with torch.no_grad():
         torch.export.save(torch.export.export(converted, given), file)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

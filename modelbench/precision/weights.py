@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from modelbench.precision.compiling import no_compiler
 from modelbench.precision.rewrite import rewrite
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Reach, Shipped
+from modelbench.precision.stored import is_low, low_numel
 from modelbench.results import Skip
 
 if TYPE_CHECKING:
@@ -35,30 +37,28 @@ class Weights(Scheme):
 
         self.refuse(workload.device)
         model = rewrite(workload.build())
-        before = {path: _weight(layer) for path, layer in model.named_modules()}
         quantize_(model, self.config, filter_fn=lambda layer, _: type(layer) is nn.Linear)
         if self.embeddings is not None:
             embeds = lambda layer, _: type(layer) is nn.Embedding  # noqa: E731
             quantize_(model, self.embeddings, filter_fn=embeds)
-        low = {p for p, layer in model.named_modules() if _weight(layer) is not before[p]}
+        layers = dict(model.named_modules())
+        low = {p for p, layer in layers.items() if (w := _weight(layer)) is not None and is_low(w)}
         if not low:
-            classes = sorted({type(layer).__name__ for layer in model.modules() if _own(layer)})
+            owners = [layer for layer in layers.values() if _weight(layer) is not None]
+            classes = sorted({type(layer).__name__ for layer in owners})
             raise Skip(
                 f"there is nothing that it reaches; its layers are {', '.join(classes) or 'none'}"
             )
-        weights = {id(p): p for p in model.parameters()}  # a tied one once
-        reached = {id(_weight(model.get_submodule(path))) for path in low}
         kept = tuple(
             f"{type(layer).__name__} {path}"
-            for path, layer in model.named_modules()
+            for path, layer in layers.items()
             if path not in low and (weight := _weight(layer)) is not None and weight.ndim > 1
         )
+        linears = [path for path in low if isinstance(layers[path], nn.Linear)]
         reach = Reach(
-            sum(p.numel() for key, p in weights.items() if key in reached),
-            sum(p.numel() for p in weights.values()),
-            frozenset(p for p in low if isinstance(model.get_submodule(p), nn.Linear))
-            if self.computes
-            else frozenset(),
+            low_numel(model.parameters()),
+            sum(p.numel() for p in model.parameters()),  # a tied one once
+            dict.fromkeys(linears, inf) if self.computes else {},
             kept,
         )
         why = no_compiler(workload.device.type) if self.compile else None
@@ -68,9 +68,5 @@ class Weights(Scheme):
 
 
 def _weight(layer: nn.Module) -> torch.Tensor | None:
-    weight = getattr(layer, "weight", None)
+    weight = layer._parameters.get("weight")  # an attribute may be computed anew in every call
     return weight if isinstance(weight, torch.Tensor) else None
-
-
-def _own(layer: nn.Module) -> bool:
-    return _weight(layer) is not None

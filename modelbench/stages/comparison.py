@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from modelbench.results import Report, Skip
+from modelbench.stages.file import MIB, File, Single
 from modelbench.stages.stage import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from modelbench.measure.pairing import Ratio
     from modelbench.precision.shipped import Shipped
     from modelbench.workload import Workload
 
-MIB = 2**20
 HALF = 0.5
 """Share of MACs below which a scheme is warned of."""
 LAYER_S = 0.5
@@ -51,6 +51,7 @@ class Comparison:
         from modelbench.measure.counting import count_phase
         from modelbench.measure.fidelity import all_finite, first_not_finite
         from modelbench.measure.layers import trace_layers
+        from modelbench.measure.samples import Samples
         from modelbench.measure.saving import saved_bytes
 
         self._context.say("running single precision")
@@ -70,7 +71,14 @@ class Comparison:
         call = lambda model, batch: lambda: batch.call(model)  # noqa: E731
         self._macs = count_phase(call, self._model, self._batch, quick=self._seconds < 1)
         self._bytes = saved_bytes(self._model.state_dict())
+        self._baseline = Single(self._bytes, sum(p.numel() for p in self._model.parameters()))
         self.report.metric("fp32/size_mib", self._bytes / MIB, "MiB")
+        self._samples = Samples(self._workload, self._model, self._budget_s)
+        if self._workload.pretrained is None:
+            self.report.notes.append(
+                "weights=random: fidelity is that of weights as built, which may tell little of "
+                "trained ones"
+            )
 
     def add(self, name: str, node: dict[str, Any]) -> None:
         """Measure one scheme; what it cannot have is told, and the others go on."""
@@ -131,17 +139,19 @@ class Comparison:
         from modelbench.measure.pairing import Pairs, compare
         from modelbench.measure.statistics import LEAST, Statistics
 
-        file = self._save(name, shipped)
+        self._context.scratch.mkdir(exist_ok=True)
+        file = File(name, shipped, self._baseline, self._context.scratch)
+        file.save(self.report)
         call = partial(shipped.batch(self._batch).call, shipped.model)
         found = self._first_call(shipped, call)
-        self._load(name, shipped, file, found)
+        file.check(self.report, self._batch, found)
         if not all_finite(found):
             layer = first_not_finite(shipped.model, call) or "an operation outside layers"
             self.report.fail(f"{name}: the output holds NaN or infinity, first from {layer}")
             return
         if shipped.compiles:
-            found = self._compile(name, shipped, call)
-        self._fidelity(name, found)
+            self._compile(name, shipped, call)
+        self._fidelity(name, shipped)
         self._context.say(f"{name}: timing in turns with fp32")
         # A block is four calls; an interval needs LEAST blocks, which very slow models do not get.
         blocks = LEAST if 4 * LEAST * self._seconds < PATIENCE_S else 2
@@ -153,15 +163,6 @@ class Comparison:
             self.report.metric("fp32/p50_ms", own, "ms")
         self.report.series[f"{name}/samples_ms"] = compared.second_ms
         self._speed(name, compared.ratio)
-
-    def _save(self, name: str, shipped: Shipped) -> Path:
-        self._context.scratch.mkdir(exist_ok=True)
-        file = self._context.scratch / f"{name}{shipped.suffix}"
-        shipped.save(shipped.model, file)
-        size = file.stat().st_size
-        self.report.metric(f"{name}/size_mib", size / MIB, "MiB")
-        self.report.metric(f"{name}/size_ratio", size / self._bytes, "share")
-        return file
 
     def _first_call(self, shipped: Shipped, call: Callable[[], Any]) -> Any:
         """Run it uncompiled, unless the processor emulates the type and would take too long."""
@@ -186,27 +187,11 @@ class Comparison:
                 "size alone is given"
             ) from None
 
-    def _load(self, name: str, shipped: Shipped, file: Path, before: Any) -> None:
-        """See that the file gives the same model again."""
+    def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> None:
+        """Compile it, and see that as many products are in 8 bits as is claimed."""
         import torch
 
-        from modelbench.measure.fidelity import floating
-
-        loaded = shipped.load(shipped.model, file)
-        with torch.inference_mode():
-            after = floating(shipped.batch(self._batch).call(loaded))
-        pairs = zip(floating(before).values(), after.values(), strict=True)
-        same = all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
-        self.report.details[name]["same_after_loading"] = same
-        if not same:
-            self.report.fail(f"{name}: gives another output after it was saved and loaded again")
-        file.unlink()
-
-    def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> Any:
-        """Compile it and give the first output."""
-        import torch
-
-        from modelbench.precision.compiling import compile_in_place, compiled
+        from modelbench.precision import compiling
 
         expected = LAYER_S * self._layers
         if perf_counter() + expected > self._end:
@@ -216,17 +201,23 @@ class Comparison:
             )
         self._context.say(f"{name}: compiling")
         torch._dynamo.reset()
-        compile_in_place(shipped.model)
-        self.report.metric(f"{name}/compile_s", compiled(call), "s")
-        with torch.inference_mode():
-            return call()
+        before = compiling.products_in_8_bits()
+        compiling.compile_in_place(shipped.model)
+        self.report.metric(f"{name}/compile_s", compiling.compiled(call), "s")
+        made = compiling.products_in_8_bits() - before
+        if shipped.products is not None and made < shipped.products:
+            self.report.fail(
+                f"{name}: the compiler made {made} of its {shipped.products} products into ones "
+                "of 8 bits, so that coverage_macs is too high, an error of ours; please report it"
+            )
 
-    def _fidelity(self, name: str, found: Any) -> None:
-        from modelbench.measure.fidelity import fidelity
-
-        report, kept = self.report, fidelity(self._wanted, found)
-        if kept.sqnr_db is not None:
+    def _fidelity(self, name: str, shipped: Shipped) -> None:
+        report, (kept, count) = self.report, self._samples.held_against(shipped)
+        report.details[name]["fidelity_calls"] = count
+        if isfinite(kept.sqnr_db):  # else equal to the last bit
             report.metric(f"{name}/sqnr_db", kept.sqnr_db, "dB")
+        if isfinite(kept.sqnr_db_min):
+            report.metric(f"{name}/sqnr_db_min", kept.sqnr_db_min, "dB")
         report.metric(f"{name}/cosine", kept.cosine, "cosine")
         report.metric(f"{name}/max_abs_error", kept.max_abs_error, "output")
         if kept.top1_agreement is not None:
