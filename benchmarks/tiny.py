@@ -59,6 +59,7 @@ SHRUNK: tuple[tuple[str, int], ...] = (
     (r"(num_experts|num_local_experts|n_routed_experts|moe_num_experts)$", 4),
     (r"(num_experts_per_tok|moe_k|moe_topk|num_selected_experts|experts_per_token|moe_top_k)$", 2),
     (r"(max_position_embeddings|n_positions|max_seq_len|n_ctx)$", 256),
+    (r"^(out_hidden_size|text_hidden_size|vision_output_dim|out_dim|output_dim)$", 32),
     (r"num_(queries|query_tokens)$", 8),
 )  # fmt: skip
 """Fields of a configuration, and what becomes of larger numbers there."""
@@ -115,6 +116,9 @@ def shrink(config: Any, patterns: tuple[tuple[str, int], ...]) -> Any:
         elif small is not None and isinstance(value, list | tuple) and value:
             if all(type(v) is int and v > small for v in value):
                 _set(config, key, type(value)(small for _ in value))
+    patch, size = getattr(config, "patch_size", None), getattr(config, "image_size", None)
+    if type(patch) is int and type(size) is int and not hasattr(config, "depths"):
+        _set(config, "image_size", min(size, 4 * patch))
     inner = [v for v in vars(config).values() if isinstance(v, transformers.PretrainedConfig)]
     sizes = [v for each in (config, *inner) if (v := getattr(each, "vocab_size", None))]
     vocabulary = min((size for size in sizes if isinstance(size, int)), default=None)
@@ -179,6 +183,9 @@ def save(model: Any, given: dict[str, Any], folder: Path) -> Path:
 
 def _number(config: Any, key: str, other: int) -> int:
     """Look for a number in a configuration and in those within."""
+    patch, size = getattr(config, "patch_size", None), getattr(config, "image_size", None)
+    if type(patch) is int and type(size) is int and not hasattr(config, "depths"):
+        _set(config, "image_size", min(size, 4 * patch))
     inner = [v for v in vars(config).values() if isinstance(v, transformers.PretrainedConfig)]
     for each in (config, *inner):
         value = getattr(each, key, None)

@@ -21,8 +21,8 @@ Inputs = Mapping[str, Any]
 
 def settled(
     config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
-) -> Inputs | None:
-    """Give the inputs that the model runs on, of those that the configuration names.
+) -> Mapping[str, Any] | None:
+    """Give what is to be changed in the model's section: the inputs that the model runs on.
 
     None where there is nothing to choose. Where it runs on none of them it is the first, with
     which the stages then fail for the model's own reason.
@@ -33,6 +33,7 @@ def settled(
         return None
     built: nn.Module | None = None
     first: Inputs = ways[0]
+    trouble = ""
     for number, way in enumerate(ways):
         given = {**config, "model": {**model, "inputs": way}}
         workload = Workload.of(given, axes, device)
@@ -48,9 +49,13 @@ def settled(
             except Exception as error:  # the model's code may raise anything
                 names = ", ".join(f"{k}: {_short(node)}" for k, node in way.items())
                 log.info("does not run on %s: %s", names, in_one_line(error))
+                trouble = trouble or f"with {names} it raises {in_one_line(error)}"
                 continue
-        return counted
-    return first
+        note = None
+        if lacking := sorted(first.keys() - counted.keys()):
+            note = f"{', '.join(lacking)}: left out, since {trouble}"
+        return {"inputs": counted, "alternatives": [], "input_note": note}
+    return {"inputs": first, "alternatives": []}
 
 
 def _counted(way: Inputs, workload: Workload, model: nn.Module) -> Inputs:

@@ -71,6 +71,8 @@ class Model:
     inputs: Any = MISSING
     alternatives: list[Any] = field(default_factory=list)
     """Further mappings like `inputs`: the first that the model runs on counts."""
+    input_note: str | None = None
+    """What a person should know of the input."""
     limits: dict[str, Limit] = field(default_factory=dict)
     phases: Any = None
     loss: Any = None

@@ -52,6 +52,8 @@ def logits_of(outputs: Any) -> Tensor:
         found = outputs["logits"]
     elif hasattr(outputs, "logits"):
         found = outputs.logits
+    elif isinstance(outputs, Mapping) and outputs:
+        found = next(iter(outputs.values()))
     elif isinstance(outputs, list | tuple) and outputs:
         found = outputs[0]
     if not isinstance(found, Tensor):

@@ -151,8 +151,8 @@ class _Desk:
         if hello.mistakes:
             self.clear()
             raise ConfigurationError(hello.mistakes)
-        if hello.inputs is not None:  # found out once, for all workers
-            model = {**self._order.config["model"], "inputs": hello.inputs, "alternatives": []}
+        if hello.model:  # found out once, for all workers
+            model = {**self._order.config["model"], **hello.model}
             self._order = replace(self._order, config={**self._order.config, "model": model})
         return hello
 

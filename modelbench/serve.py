@@ -47,12 +47,10 @@ def serve(connection: Connection, order: Order) -> None:
             device = _device(order.config)
             found = _precision_mistakes(order.config, device)
         if not found:
-            inputs = settled(order.config, order.axes, device)
-            config = order.config
-            if inputs is not None:
-                config = {**config, "model": {**config["model"], "inputs": inputs}}
+            found_out = settled(order.config, order.axes, device) or {}
+            config = {**order.config, "model": {**order.config["model"], **found_out}}
             workload = Workload.of(config, order.axes, device)
-            hello = Hello(device.type, environment.accelerator(device), inputs=inputs)
+            hello = Hello(device.type, environment.accelerator(device), model=found_out)
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
         log.exception("preparing")
         reason = reasons.of_error(error, order.smaller)

@@ -58,8 +58,8 @@ class Hello:
     device: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     mistakes: tuple[str, ...] = ()
-    inputs: Mapping[str, Any] | None = None
-    """Of several ways of giving the model its input, the one that it runs on."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """What was found out of the model's section: the way of giving its input that it runs on."""
 
 
 class Died(Exception):  # noqa: N818  (what happened, not what is wrong here)

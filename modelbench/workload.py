@@ -57,6 +57,7 @@ class Workload:
     fake: Shapes | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    input_note: str | None = None
     seed: int = 0
     text: str | None = None
     image: Path | None = None
@@ -84,6 +85,7 @@ class Workload:
             scheme=config["precision"]["scheme"],
             fake=Shapes() if model["weights"] == "fake" else None,
             limits=model["limits"],
+            input_note=model["input_note"],
             seed=config["seed"],
             text=config["text"],
             image=Path(config["image"]) if config["image"] else None,
@@ -200,7 +202,8 @@ class Workload:
         """Say what a person should know of the input."""
         draw = self._draw({})
         told = {name: s.note(draw) for name, s in self.sources.items() if hasattr(s, "note")}
-        return [f"{name}: {note}" for name, note in told.items() if note]
+        notes = [f"{name}: {note}" for name, note in told.items() if note]
+        return [*notes, self.input_note] if self.input_note else notes
 
     @property
     def phases(self) -> list[str]:

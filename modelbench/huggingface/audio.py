@@ -31,6 +31,8 @@ def sounds(subject: Subject, name: str) -> list[Inputs]:
         ways = [across, frames, plane, wave]
     else:
         ways = [frames, across, plane, one, wave]
+    if fixed_frames(subject):
+        ways = [way for way in ways if "length" in way]
     masks = [m for m in (f"{name}_mask", "audio_mask", "feature_attention_mask")
              if m in subject.takes]  # fmt: skip
     found = [{name: way} for way in ways]
@@ -57,7 +59,9 @@ def axes(subject: Subject, inputs: Inputs) -> Keys:
 def fixed_frames(subject: Subject) -> int | None:
     """Give the frames of a model that takes just so many."""
     settings = subject.settings
-    if subject.says("expected_seq_length", "Whisper expects the mel"):
+    hears = settings.within("audio")
+    nested = hears is not settings and hears.own.get("max_source_positions")
+    if nested or subject.says("expected_seq_length", "expects the mel input"):
         positions = settings.number("max_source_positions") or 1500
         return 2 * positions  # the second convolution has a stride of two
     if settings.has("num_mel_bins") and type(settings.own.get("max_length")) is int:

@@ -43,7 +43,51 @@ def describe_pipeline(found: Files) -> Keys:
         return _stable_diffusion(found, classes)
     if classes.get("unet") == "UNet2DModel" and "vae" not in classes and "vqvae" not in classes:
         return describe_model(found, found.read("unet/config.json"), "unet")
+    if {"vae"} <= classes.keys() and {"transformer", "unet"} & classes.keys():
+        return _pipeline(found, classes)
     raise ValueError(not_understood(found, "diffusers", index.get("_class_name"), ()))
+
+
+def _pipeline(found: Files, classes: Mapping[str, str]) -> Keys:
+    """Describe a pipeline with a denoiser in the latents of a VAE: DiT, SDXL, SD 3, Flux."""
+    part = "transformer" if "transformer" in classes else "unet"
+    denoiser, vae = found.read(f"{part}/config.json"), found.read("vae/config.json")
+    lacking = [p for p, kind in classes.items() if kind.endswith(("Tokenizer", "TokenizerFast"))
+               and not (found.folder / p).is_dir()]  # fmt: skip
+    if lacking:
+        raise ValueError(
+            f"model.checkpoint={found.told}: has no {', '.join(lacking)}, which its pipeline reads "
+            "the prompt with; expected what save_pretrained of the pipeline writes"
+        )
+    shrinks = 2 ** (len(vae.get("block_out_channels", [1] * 4)) - 1)
+    packs = denoiser.get("patch_size") or 2
+    levels = len(denoiser.get("block_out_channels", []))
+    step = shrinks * (2 ** max(0, levels - 1) if part == "unet" else 2 * packs)
+    sample = denoiser.get("sample_size") or 64
+    size = max(step, (sample if isinstance(sample, int) else sample[0]) * shrinks // step * step)
+    fixed = not any(p.startswith("text_encoder") for p in classes)  # it is told no height
+    limit = {"min": size, "max": size} if fixed else {"min": step, "multiple_of": step}
+    latents = ["batch_size", vae.get("latent_channels", 4), *[f"image_size/{shrinks}"] * 2]
+    target = "modelbench.models.pipeline.Pipeline"
+    how = "from_pretrained" if found.weights == "pretrained" else "from_config"
+    phases = "modelbench.phases.pipeline"
+    return {
+        "build": {
+            "_target_": f"{target}.{how}", "folder": str(found.folder),
+            "prompt": "${model.prompt}",
+        },
+        "prompt": "a lighthouse at dusk",
+        "steps": 20,
+        "axes": {"batch_size": 1, "image_size": size},
+        "limits": {"image_size": limit, "steps": {"min": 1, "max": 1000}},
+        "inputs": {"noise": {"_target_": "modelbench.inputs.Noise", "shape": latents}},
+        "phases": {
+            **{name: {"_target_": f"{phases}.{name}"}
+               for name in ("text_encode", "denoise_step", "vae_decode")},
+            "generate": {"_target_": f"{phases}.Generate", "steps": "${model.steps}"},
+        },
+        "loss": {"_target_": "modelbench.losses.denoising"},
+    }  # fmt: skip
 
 
 def _stable_diffusion(found: Files, classes: Mapping[str, str]) -> Keys:

@@ -8,6 +8,8 @@ from modelbench.huggingface.subject import Inputs, Subject, source
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length",
              "max_seq_length", "n_ctx", "max_target_positions", "block_size")  # fmt: skip
 VOCABULARIES = ("vocab_size", "n_vocab", "text_vocab_size", "token_vocab_size", "n_tokens")
+BYTES = 256
+"""Tokens of a model that names no vocabulary, since it reads characters."""
 USUAL = 128
 """Tokens, where there are so many positions."""
 SEEN = {"image": ("image_token_id", "image_token_index", "media_placeholder_token_id"),
@@ -64,7 +66,7 @@ def _tokens(subject: Subject, inner: str = "text", end: int | None = None) -> Ke
     part = subject.settings.within(inner, "text", "encoder", "llm", "language")
     vocabulary = part.number(*VOCABULARIES) or subject.settings.number(*VOCABULARIES)
     if vocabulary is None:
-        raise ValueError("has no vocab_size")
+        vocabulary = BYTES
     plain = subject.found.tokens({"vocab_size": vocabulary}, pad=_padded(subject))
     special = {
         value

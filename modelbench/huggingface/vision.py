@@ -31,13 +31,14 @@ def images(subject: Subject) -> list[Inputs]:
     plain: Inputs = {name: image}
     if "image_sizes" in subject.takes:
         sizes = source("Full", shape=["batch_size", 2], value="image_size")
-        ways += [{name: {**image, "several": n}, "image_sizes": sizes} for n in (3, 2)]
+        ways += [{name: {**image, "several": n}, "image_sizes": sizes} for n in _tiles(subject)]
         ways.append({name: image, "image_sizes": sizes})
     if subject.says("num_images", "image_num_patches", "num_tiles", "pixel_attention_mask"):
         ways += [{name: {**image, "several": 1}}, plain]
     else:
         ways += [plain, {name: {**image, "several": 1}}]
-    if "video" in subject.modalities and not ways[0][name]["_target_"].endswith("Video"):
+    clips = subject.settings.number("num_frames", "frames_per_clip") is not None
+    if (clips or "video" in subject.modalities) and not ways[0][name]["_target_"].endswith("Video"):
         ways.append({name: source("Video", image=image)})
     return [way | _further(subject, way) for way in ways]
 
@@ -102,6 +103,15 @@ def merged_patch(subject: Subject) -> tuple[int, int]:
     part = subject.settings.within("vision", "image")
     patch = part.number("patch_size", "spatial_patch_size") or 14
     return patch, part.number("spatial_merge_size", "merge_size", "merge_kernel_size") or 1
+
+
+def _tiles(subject: Subject) -> list[int]:
+    """Give how many pieces an image is cut into beside the whole, by the resolutions there are."""
+    size, grid = image_size(subject), subject.settings.find("image_grid_pinpoints")
+    if not isinstance(size, int) or not isinstance(grid, list):
+        return []
+    areas = [-(-height // size) * -(-width // size) for height, width in grid]
+    return [1 + min(areas)] if areas else []
 
 
 def _fixed(subject: Subject) -> bool:
