@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.algorithm import adamw, checked_optimizer
+from modelbench.stages.estimates import missed
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIB, GIB = 2**20, 2**30
-MISSED = 0.2
-"""Share by which a prediction may miss before it is a warning,"""
-ROUNDING = 48 * MIB
-"""or bytes, which libraries take when they are first called."""
 SHOWN = 5
 
 
@@ -188,9 +185,9 @@ class Footprint:
             + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
             + ")"
         )
-        if not _missed(told, found):
+        if not missed(told, found):
             return
-        wrong = [part for part in parts if part != "peak" and _missed(*both[part])]
+        wrong = [part for part in parts if part != "peak" and missed(*both[part])]
         which = " and ".join(
             f"{part} ({both[part][0] / MIB:,.0f} MiB foreseen, {both[part][1] / MIB:,.0f} measured)"
             for part in wrong
@@ -217,7 +214,3 @@ class Footprint:
 
     def _metric(self, name: str, size: int) -> None:
         self.report.metric(name, size / MIB, "MiB")
-
-
-def _missed(told: int, found: int) -> bool:
-    return abs(found - told) > max(MISSED * told, ROUNDING)

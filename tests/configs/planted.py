@@ -278,3 +278,44 @@ def not_a_number(outputs: Tensor, batch: Batch) -> Tensor:
 def many(outputs: Tensor, batch: Batch) -> Tensor:
     """Forget to reduce."""
     return outputs.square()
+
+
+class Early(Net):
+    """Takes 75 pixels or more."""
+
+    least, greatest = 75, 10**9
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        if not self.least <= images.shape[-1] <= self.greatest:
+            raise ValueError(f"cannot take {images.shape[-1]} pixels")
+        return super().pooled(images)
+
+
+class Late(Early):
+    """Takes 2,048 pixels or fewer."""
+
+    least, greatest = 1, 2048
+
+
+class Positions(Net):
+    """Looks each column up among 100, which shapes alone do not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Embedding(100, 3)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Add what it knows of the columns."""
+        known = self.places(torch.arange(images.shape[-1], device=images.device))
+        return super().pooled(images + known.T[:, None])
+
+
+class Numbers(Net):
+    """Looks at numbers, so that shapes alone are not enough; takes 5 to 50 pixels."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        if not 5 <= images.shape[-1] <= 50 or float(images.sum()) == 1e9:
+            raise ValueError(f"cannot take {images.shape[-1]} pixels")
+        return super().pooled(images)
