@@ -13,7 +13,7 @@ from torch import nn
 
 from modelbench.apart import Ended, Send, apart
 from modelbench.measure.live import Live, Saved, inference_peak
-from modelbench.measure.memory import Meter
+from modelbench.measure.memory import Meter, give_back, load_libraries
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -151,6 +151,35 @@ def test_a_process_that_dies_hangs_or_raises() -> None:
         next(found)
     with pytest.raises(TimeoutError, match=r"not done after 0\.2 s"):
         next(apart(sleep, CPU, timeout_s=0.2))
+
+
+def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> None:
+    """Foresee and measure one convolution."""
+    torch.set_num_threads(1)
+    give_back()
+    load_libraries(CPU)
+    layer, x = make().to(dtype), torch.randn(2, 4, 512, 512).to(dtype)
+    own = sum(tensor.nbytes for tensor in [x, *layer.parameters()])
+    send(inference_peak(layer, partial(layer, x), [x]) - own)  # with it come the libraries
+    meter = Meter(CPU)
+    with torch.inference_mode():
+        layer(x)
+    send(meter.peak())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(nn.Conv2d, 4, 4, 3, padding=1),
+        partial(nn.Conv2d, 4, 24, 3, padding=1),
+        partial(nn.Conv2d, 4, 32, 2, stride=2, groups=2),
+    ],
+)
+def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) -> None:
+    """In each type: blocks of channels, or windows of the input, as this CPU computes it."""
+    told, found = apart(partial(convolve, make, dtype), CPU)
+    assert found == pytest.approx(told, rel=0.1, abs=6 * MIB)
 
 
 def test_live_tensors_are_counted_once() -> None:

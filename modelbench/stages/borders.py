@@ -163,7 +163,11 @@ class Borders:
         needs, foreseen = self.needs, self._foreseen
         if needs is None or not self._good:
             return
-        found = foreseen.largest.size if foreseen and needs.claims(foreseen.largest.size) else None
+        found = None
+        if foreseen is not None and foreseen.largest.error is not None:
+            self.notes.append(f"its memory is not foreseen: {foreseen.largest.error}")
+        elif foreseen is not None and needs.claims(foreseen.largest.size):
+            found = foreseen.largest.size
         largest = found or needs.greatest
         if largest is None or largest not in self._good:
             return
