@@ -21,6 +21,7 @@ from modelbench.measure.foreseen import SEVERAL
 from modelbench.measure.layers import shapes
 from modelbench.measure.memory import Meter, give_back, load_libraries
 from modelbench.measure.needs import Needs
+from modelbench.measure.rounding import distance
 from modelbench.measure.search import border, find_needs
 from modelbench.measure.timing import Rule, time_call, wait_for
 from modelbench.workload import Workload
@@ -179,7 +180,8 @@ def same_alone(session: Session) -> Difference | None:
     """Compare a sample by itself with the same among others; None with nothing to compare."""
     workload = session.workload
     batch = session.shipped.batch(workload.several(SEVERAL))
-    return alone_and_together(session.model, batch, workload.sample_places())
+    places = workload.sample_places()
+    return alone_and_together(session.model, batch, places, distance(session.shipped))
 
 
 def same_padded(session: Session, shorter: int) -> Difference | None:
@@ -199,4 +201,5 @@ def same_padded(session: Session, shorter: int) -> Difference | None:
     mask[:, shorter:] = 0
     call = partial(session.model, attention_mask=mask.to(session.workload.device))
     with torch.inference_mode():
-        return common(short.call(session.model), batch.call(call))
+        eps = distance(session.shipped)
+        return common(short.call(session.model), batch.call(call), eps)
