@@ -73,6 +73,20 @@ def test_nothing_to_train_leaves_out_training(command: Command) -> None:
     assert any("training left out: Nothing has nothing to train" in n for n in notes(stage))
 
 
+def test_what_has_no_gradient_leaves_out_training(command: Command) -> None:
+    """With the reason, where the YAML names no loss."""
+    stage = stage_of(command, "model.build._target_=planted.Integers", "model.loss=null")
+    assert stage["status"] == "passed"
+    assert any("training left out: there is nothing to train towards" in n for n in notes(stage))
+
+
+def test_a_scripted_part_takes_no_hooks_and_training_is_foreseen(command: Command) -> None:
+    """What it keeps counts with the layer around it."""
+    stage = stage_of(command, "model.build._target_=planted.Scripted")
+    assert stage["status"] == "passed"
+    assert {"predicted_training_peak_mib", "training_peak_mib"} <= set(values(stage))
+
+
 def notes(stage: dict[str, Any]) -> list[str]:
     """Give what is said."""
     said: list[str] = stage["details"]["notes"]

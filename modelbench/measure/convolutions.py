@@ -73,7 +73,7 @@ def _block() -> int:
 def _onednn(dtype: torch.dtype) -> bool:
     """Tell whether oneDNN computes in a type on this CPU."""
     if dtype is torch.float32:
-        return torch.backends.mkldnn.is_available()
+        return bool(torch._C._has_mkldnn)
     name = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}
     told = getattr(torch.ops.mkldnn, name[dtype], None) if dtype in name else None
-    return bool(told and torch.backends.mkldnn.is_available() and told())
+    return bool(told and torch._C._has_mkldnn and told())

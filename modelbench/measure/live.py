@@ -79,6 +79,8 @@ class Saved:
         """Count what the calls within save."""
         hooks = []
         for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks; those around it do
+                continue
             hooks.append(module.register_forward_pre_hook(self._enter(path)))
             hooks.append(module.register_forward_hook(self._leave, always_call=True))
         try:

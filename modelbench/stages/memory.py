@@ -107,7 +107,11 @@ class Footprint:
             return
         self._context.say("measuring a training step")
         measure = partial(measure_training, self._workload, given)
-        measured, *cuda = self._apart(partial(measure, tight=True))
+        try:
+            measured, *cuda = self._apart(partial(measure, tight=True))
+        except Skip as skip:
+            self.report.notes.append(f"training left out: {skip}")
+            return
         self._metric("training_peak_mib", measured.peak)
         if not cuda:
             (usual,) = self._apart(partial(measure, tight=False))
@@ -152,9 +156,8 @@ class Footprint:
             raise
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("foreseeing %s", what, exc_info=True)
-            first = str(error).partition("\n")[0]
             self.report.notes.append(
-                f"{what} is not foreseen: on shapes alone {type(error).__name__}: {first}"
+                f"{what} is not foreseen: on shapes alone {in_one_line(error)}"
             )
             return None
         return foreseen

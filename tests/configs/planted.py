@@ -319,3 +319,43 @@ class Numbers(Net):
         if not 5 <= images.shape[-1] <= 50 or float(images.sum()) == 1e9:
             raise ValueError(f"cannot take {images.shape[-1]} pixels")
         return super().pooled(images)
+
+
+class Integers(Net):
+    """Gives classes, which have no gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Choose."""
+        return super().forward(images).argmax(-1)
+
+
+class Normalised(Net):
+    """Gives what a normalisation keeps at the same size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise."""
+        logits = super().forward(images)
+        return nn.functional.layer_norm(logits, [5], self.last.weight.sum(1), self.last.bias)
+
+
+class Scripted(Net):
+    """Has a part that takes no hooks, and shapes alone are enough for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.jit.script(nn.Identity())
+
+
+class States(nn.Module):
+    """Gives its states beside its output: their second dimension is the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+
+    def forward(self, images: Tensor) -> Any:
+        """Read the columns' means one by one."""
+        return self.rows(images.mean(2).transpose(1, 2))
