@@ -166,8 +166,10 @@ class Borders:
         found = None
         if foreseen is not None and foreseen.largest.error is not None:
             self.notes.append(f"its memory is not foreseen: {foreseen.largest.error}")
-        elif foreseen is not None and foreseen.largest.size >= max(self._good):
-            found = foreseen.largest.size  # else there was no time to look further
+        elif foreseen is not None and needs.claims(foreseen.largest.size):
+            found = foreseen.largest.size
+        if found is not None and found < max(self._good):  # no time was left to look further
+            found = None
         largest = found or needs.greatest
         if largest is None or largest not in self._good:
             return
