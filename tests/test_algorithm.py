@@ -100,6 +100,28 @@ def test_nothing_to_train_is_skipped(name: str, reason: str, command: Command) -
     assert reason in stage["reason"]
 
 
+def test_outputs_without_a_gradient_are_skipped(command: Command) -> None:
+    """Where the YAML names no loss; the reason says what they are."""
+    stage = stage_of(command, planted("Integers"), "model.loss=null")
+    assert stage["status"] == "skipped"
+    assert "no output is floating-point (int64), and the model's YAML names no" in stage["reason"]
+
+
+def test_a_loss_that_nobody_named_fails_no_model_for_falling_slowly(command: Command) -> None:
+    """The mean square of what a normalisation gives out hardly falls: it is a warning."""
+    words = (planted("Normalised"), "model.loss=null", "test.algorithm.min_drop=0.9999")
+    stage = stage_of(command, *words)
+    assert stage["status"] == "passed"
+    assert any("name a loss in the model's YAML to tell more" in w for w in stage["warnings"])
+
+
+def test_states_of_a_recurrent_network_are_no_leak(command: Command) -> None:
+    """Though the first of their dimensions is the layers."""
+    stage = stage_of(command, planted("States"), "model.loss=null")
+    assert stage["status"] == "passed", stage["reason"]
+    assert stage["details"]["leak"] < 1e-3
+
+
 def test_a_loss_that_starts_elsewhere_is_a_warning(command: Command) -> None:
     """With where it should be."""
     stage = stage_of(command, "model.learning_rate=0.1", planted("Loud"))

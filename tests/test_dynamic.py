@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +11,9 @@ import pytest
 from conftest import Command
 
 from modelbench.measure.growth import Power
-from modelbench.measure.needs import Needs, find_needs
+from modelbench.measure.search import find_needs
 
-SEARCH = "test.dynamic.search_s=10"
+SEARCH, CALL = "test.dynamic.search_s=10", "test.dynamic.call_s=1000000"
 
 
 def stage_of(command: Command, *words: str) -> dict[str, Any]:
@@ -40,7 +41,9 @@ def test_a_sound_model_takes_any_size(command: Command) -> None:
     sizes = "test.dynamic.image_size=[8,16,32]"
     stage = stage_of(command, sizes, "test.dynamic.export=true")
     assert stage["status"] == "passed"
-    assert "any size from 1 up; also not square" in told(stage, "image_size")
+    assert "any size from 1 up (run to 33, on shapes alone to 2,048); also not square" in told(
+        stage, "image_size"
+    )
     assert "the same alone and in a batch" in told(stage, "batch_size")
     macs = stage["curves"]["dynamic/image_size/macs_g"]
     batch = 2
@@ -57,13 +60,53 @@ def test_a_model_that_takes_multiples_of_8(command: Command) -> None:
     """The divisor, the limits, and each wrong size with its error."""
     sizes = "test.dynamic.image_size=[24,30,32,128]"
     stage = stage_of(command, "model.build._target_=planted.Eights", sizes)
-    assert "any multiple of 8 from 16 to 64" in told(stage, "image_size")
+    assert "any multiple of 8 from 16 to 64 (8 and 72 do not work)" in told(stage, "image_size")
     found = values(stage)
     assert (found["image_size/divisor"], found["image_size/smallest"]) == (8, 16)
     assert found["image_size/largest"] == 64
     assert (found["passed"], found["failed"]) == (4, 2)
     assert "image_size=30: ValueError: cannot take 30 pixels" in stage["warnings"]
     assert stage["status"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "wanted"),
+    [
+        ("Early", 299, "any size from 75 up (74 does not work; run to "),
+        (
+            "Late",
+            128,
+            "any size from 1 to 2,048 (2,049 does not work); also not square",
+        ),
+        # What shapes alone do not show, and what cannot be run on shapes alone.
+        ("Positions", 32, "any size from 1 to 100 (101 does not work); also not square"),
+        ("Numbers", 32, "any size from 5 to 50 (4 and 51 do not work)"),
+    ],
+)
+def test_borders_are_found_far_away_and_run(
+    command: Command, name: str, size: int, wanted: str
+) -> None:
+    """The sentence names both sides, says what the runs have shown, and how far they went."""
+    words = (f"image_size={size}", "batch_size=1", "test.dynamic.memory_mib=400", CALL)
+    stage = stage_of(command, f"model.build._target_=planted.{name}", *words)
+    assert stage["status"] == "passed"
+    assert wanted in told(stage, "image_size")
+    least, greatest = {"Early": (75, None), "Numbers": (5, 50), "Positions": (1, 100)}.get(
+        name, (1, 2048)
+    )
+    found = values(stage)
+    assert found["image_size/smallest"] == least
+    assert greatest in (None, found["image_size/largest"])
+
+
+def test_limits_and_the_sentence_do_not_contradict_each_other(command: Command) -> None:
+    """What the model takes beyond its limits is said, and what it does not take within them."""
+    limits = "model.limits={image_size: {multiple_of: 16, max: 96}}"
+    stage = stage_of(command, "model.build._target_=planted.Eights", limits)
+    said = told(stage, "image_size")
+    assert "any multiple of 8 from 16 to 64 (8 and 72 do not work)" in said
+    assert "model.limits allows multiples of 16 from 16 to 96 only" in said
+    assert "model.limits allows image_size=96, which does not work" in stage["warnings"]
 
 
 def test_a_model_that_takes_one_size(command: Command) -> None:
@@ -101,10 +144,10 @@ def test_a_model_that_works_at_no_size_fails(command: Command) -> None:
 
 def test_what_needs_too_much_is_not_run(command: Command) -> None:
     """It is foreseen, and so is the largest that fits, which is run."""
-    words = ("test.dynamic.image_size=[32,64,128,2048]", "test.dynamic.memory_mib=20")
+    words = ("test.dynamic.image_size=[32,64,128,2048]", "test.dynamic.memory_mib=20", CALL)
     stage = stage_of(command, *words)
     said = told(stage, "image_size")
-    assert "2,048 needs 0.3 GiB, and was not run (test.dynamic.memory_mib)" in said
+    assert "2,048 needs 0.7 GiB, and was not run (test.dynamic.memory_mib)" in said
     largest = values(stage)["image_size/largest"]
     assert 128 < largest < 2048
     assert f"{int(largest):,} takes 20 MiB (foreseen" in said
@@ -117,10 +160,10 @@ def test_a_text_model(command: Command) -> None:
     config = "{_target_: transformers.GPT2Config, " + ", ".join(small) + "}"
     done = command(
         "model=gpt2", "test=dynamic", f"model.build.config={config}", "sequence_length=32",
-        "model.inputs.input_ids.vocab_size=300", SEARCH, *words,
+        "model.inputs.input_ids.vocab_size=300", SEARCH, CALL, *words,
     )  # fmt: skip
     stage = done.results["stages"]["dynamic"]
-    assert "any size from 1 to 1,024" in told(stage, "sequence_length")
+    assert "any size from 1 to 1,024 (1,025 does not work)" in told(stage, "sequence_length")
     assert "the same with padding behind it" in told(stage, "sequence_length")
     assert any(w.startswith("sequence_length=1100: IndexError") for w in stage["warnings"])
 
@@ -140,35 +183,91 @@ def test_wrong_lists_are_mistakes(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("works", "size", "needs"),
+    ("works", "size", "wanted"),
     [
-        (lambda n: n % 16 == 0, 256, Needs(16, 16, None)),
-        (lambda n: True, 32, Needs(1, 1, None)),
-        (lambda n: n >= 4, 32, Needs(1, 4, None)),
-        (lambda n: n == 224, 224, Needs(None, 224, 224)),
-        (lambda n: n % 14 == 0 and 28 <= n <= 518, 224, Needs(14, 28, 518)),
-        (lambda n: n <= 77, 77, Needs(1, 1, 77)),
-        (lambda n: n % 8 == 3, 35, Needs(8, 3, None)),
+        (lambda n: n % 16 == 0, 256, "any multiple of 16 from 16 up (tried to 16,384)"),
+        (lambda n: True, 32, "any size from 1 up (tried to 2,048)"),
+        (lambda n: n >= 53, 224, "any size from 53 up (52 does not work; tried to 14,336)"),
+        (lambda n: n >= 75, 299, "any size from 75 up (74 does not work; tried to 19,136)"),
+        (lambda n: n <= 2048, 128, "any size from 1 to 2,048 (2,049 does not work)"),
+        (lambda n: n == 224, 224, "224 only, of those that were tried"),
+        (
+            lambda n: n % 14 == 0 and 28 <= n <= 518,
+            224,
+            "any multiple of 14 from 28 to 518 (14 and 532 do not work)",
+        ),
+        (lambda n: n <= 77, 77, "any size from 1 to 77 (78 does not work)"),
+        (lambda n: n % 8 == 3, 35, "every 8th size from 3 up (tried to 2,235)"),
+        (lambda n: n % 128 == 0, 256, "any multiple of 128 from 128 up (tried to 16,384)"),
+        (
+            lambda n: n in {224, 448, 672},
+            224,
+            "any multiple of 224 from 224 to 672 (896 does not work)",
+        ),
+        (
+            lambda n: n.bit_count() == 1,
+            32,
+            "some multiple of 32 from 32 to 128, but not 96 (160 does not work)",
+        ),
+        (lambda n: n != 225, 224, "some size from 1 up, but not 225 (tried to 14,336)"),
+        (
+            lambda n: n >= 75 or n in {72, 73},
+            299,
+            "some size from 72 up, but not 74 (71 does not work; tried to 19,136)",
+        ),
     ],
 )
-def test_needs_are_found(works: Any, size: int, needs: Needs) -> None:
-    """From what works and what does not."""
-    assert find_needs(lambda n: n > 0 and works(n), size, lambda: False) == needs
+def test_needs_are_found_over_the_whole_range(
+    works: Callable[[int], bool], size: int, wanted: str
+) -> None:
+    """Also far from the usual size, windows and holes too, with both sides of each border."""
+    assert find_needs(works, size, lambda: False).told() == wanted
 
 
-def test_needs_are_told_in_words() -> None:
-    """As a person would."""
-    assert Needs(16, 16, None).told() == "any multiple of 16 from 16 up"
-    assert Needs(1, 1, 1024).told() == "any size from 1 to 1,024"
-    assert Needs(None, 224, 224).told() == "224 only, of those that were tried"
-    assert Needs(32, 32, None, hole=96).told() == "some multiple of 32 from 32 up, but not 96"
-    assert Needs(8, 3, None).divisor is None
+@pytest.mark.parametrize("seed", range(200))
+def test_any_two_borders_and_a_step_are_found(seed: int) -> None:
+    """Wherever they are, in fewer calls than a tenth of the range."""
+    rng = random.Random(seed)
+    step = rng.choice([1, 2, 4, 7, 8, 14, 16, 32, 48])
+    least = step * rng.randint(1, 40)
+    usual = least + step * rng.randint(1, 60)
+    greatest = usual + step * rng.randint(0, 900)
+    tried: list[int] = []
+
+    def works(n: int) -> bool:
+        tried.append(n)
+        return n % step == 0 and least <= n <= greatest
+
+    needs = find_needs(works, usual, lambda: False, 10**6)
+    assert (needs.step, needs.divisor) == (step, step)
+    assert (needs.least, needs.greatest) == (least, greatest)
+    assert needs.holes == needs.also == []
+    assert len(tried) == len(set(tried)) < 140
+
+
+def test_a_run_has_the_last_word() -> None:
+    """What shapes alone have shown on its side is not believed any more."""
+    needs = find_needs(lambda n: True, 256, lambda: False)
+    assert needs.revised({1024: True}).told(1024) == (
+        "any size from 1 up (run to 1,024, on shapes alone to 16,384)"
+    )
+    limited = needs.revised({1024: True, 1025: False})
+    assert limited.told(1024) == "any size from 1 to 1,024 (1,025 does not work)"
+    assert not any(limited.claims(n) for n in (1025, 4096, 16384))
+    higher = needs.revised({1: False, 64: True})
+    assert (higher.least, higher.below) == (64, 1)
+    assert "between 1 and 64 none was tried" in higher.told()
 
 
 def test_a_search_that_has_no_time_says_so() -> None:
     """And claims nothing that it has not seen."""
     found = find_needs(lambda n: True, 100, lambda: True)
     assert not found.complete
+    assert found.told() == "100; no time was left to find others"
+    calls = iter(range(12))
+    some = find_needs(lambda n: n >= 75, 299, lambda: next(calls, None) is None)
+    assert some.told().startswith("any size from 107 up (43 does not work; between 43 and 107")
+    assert some.told().endswith("tried to 300; not all was tried)")
 
 
 def test_a_power_law_is_fitted() -> None:
@@ -222,16 +321,3 @@ def test_where_nothing_fits_it_is_skipped(command: Command) -> None:
     stage = stage_of(command, "test.dynamic.memory_mib=0.0001", "test.dynamic.image_size=[32]")
     assert stage["status"] == "skipped"
     assert "no size takes 0 MiB or less" in stage["reason"]
-
-
-@pytest.mark.parametrize(
-    ("works", "size", "wanted"),
-    [
-        (lambda n: n % 128 == 0, 256, "any multiple of 128 from 128 up"),
-        (lambda n: n in {224, 448, 672}, 224, "any multiple of 224 from 224 to 672"),
-        (lambda n: n.bit_count() == 1, 32, "some multiple of 32 from 32 up, but not 96"),
-    ],
-)
-def test_wide_and_broken_patterns(works: Callable[[int], bool], size: int, wanted: str) -> None:
-    """Windows of the usual size, and powers of two."""
-    assert find_needs(works, size, lambda: False).told() == wanted

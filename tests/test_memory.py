@@ -13,7 +13,7 @@ from torch import nn
 
 from modelbench.apart import Ended, Send, apart
 from modelbench.measure.live import Live, Saved, inference_peak
-from modelbench.measure.memory import Meter
+from modelbench.measure.memory import Meter, give_back, load_libraries
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -71,6 +71,20 @@ def test_nothing_to_train_leaves_out_training(command: Command) -> None:
     assert "inference_peak_mib" in values(stage)
     assert "training_peak_mib" not in values(stage)
     assert any("training left out: Nothing has nothing to train" in n for n in notes(stage))
+
+
+def test_what_has_no_gradient_leaves_out_training(command: Command) -> None:
+    """With the reason, where the YAML names no loss."""
+    stage = stage_of(command, "model.build._target_=planted.Integers", "model.loss=null")
+    assert stage["status"] == "passed"
+    assert any("training left out: there is nothing to train towards" in n for n in notes(stage))
+
+
+def test_a_scripted_part_takes_no_hooks_and_training_is_foreseen(command: Command) -> None:
+    """What it keeps counts with the layer around it."""
+    stage = stage_of(command, "model.build._target_=planted.Scripted")
+    assert stage["status"] == "passed"
+    assert {"predicted_training_peak_mib", "training_peak_mib"} <= set(values(stage))
 
 
 def notes(stage: dict[str, Any]) -> list[str]:
@@ -151,6 +165,35 @@ def test_a_process_that_dies_hangs_or_raises() -> None:
         next(found)
     with pytest.raises(TimeoutError, match=r"not done after 0\.2 s"):
         next(apart(sleep, CPU, timeout_s=0.2))
+
+
+def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> None:
+    """Foresee and measure one convolution."""
+    torch.set_num_threads(1)
+    give_back()
+    load_libraries(CPU)
+    layer, x = make().to(dtype), torch.randn(2, 4, 512, 512).to(dtype)
+    own = sum(tensor.nbytes for tensor in [x, *layer.parameters()])
+    send(inference_peak(layer, partial(layer, x), [x]) - own)  # with it come the libraries
+    meter = Meter(CPU)
+    with torch.inference_mode():
+        layer(x)
+    send(meter.peak())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(nn.Conv2d, 4, 4, 3, padding=1),
+        partial(nn.Conv2d, 4, 24, 3, padding=1),
+        partial(nn.Conv2d, 4, 32, 2, stride=2, groups=2),
+    ],
+)
+def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) -> None:
+    """In each type: blocks of channels, or windows of the input, as this CPU computes it."""
+    told, found = apart(partial(convolve, make, dtype), CPU)
+    assert found == pytest.approx(told, rel=0.1, abs=6 * MIB)
 
 
 def test_live_tensors_are_counted_once() -> None:

@@ -124,6 +124,7 @@ def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
     hooks = [
         module.register_forward_hook(note(path), with_kwargs=True)
         for path, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
     ]
     try:
         with torch.inference_mode():

@@ -5,6 +5,7 @@ Each of the functions here is to run in a process of its own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,11 @@ from modelbench.measure.counting import on_shapes
 from modelbench.measure.first_step import Keeps
 from modelbench.measure.live import Live, Saved, inference_peak, own_tensors, size_of
 from modelbench.measure.memory import Meter, give_back, load_libraries
-from modelbench.measure.training import Trainer, trainable
+from modelbench.measure.training import Trainer, loss_of, trainable
+from modelbench.results import Skip
 from modelbench.workload import Workload
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ def foresee_inference(workload: Workload, send: Send) -> None:
         peak = inference_peak(ghost, lambda: given.call(ghost), given.named().values())
         return Inference(size_of(own_tensors(ghost)), peak)
 
-    if workload.scheme is None:  # a real model may not even fit
-        send(on_ghost(workload, act))
+    if workload.scheme is None:
+        send(_without_numbers(workload, act))
         return
     shipped = workload.ship()
     batch = shipped.batch(workload.batch())
@@ -89,7 +93,7 @@ def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Sen
                 torch.autocast(workload.device.type, dtype, enabled=low),
             ):
                 outputs = given.call(ghost)
-                loss = workload.loss(outputs, given)
+                loss = loss_of(workload, outputs, given)
             loss.backward()  # type: ignore[no-untyped-call]
         stepped = [p for p in trained.values() if p.grad is not None]
         gradients = size_of(p.grad for p in stepped if p.grad is not None)
@@ -104,7 +108,19 @@ def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Sen
             size_of(own), saved.total, gradients, state, peak, dict(saved.by_module)
         )  # fmt: skip
 
-    send(on_ghost(workload, act))
+    send(_without_numbers(workload, act))
+
+
+def _without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], Any]) -> Any:
+    """Act on the model without memory: made so, as a real one may not fit, or else copied."""
+    try:
+        return on_ghost(workload, act)
+    except Skip:
+        raise
+    except Exception:  # one that looks at its own weights while it is made
+        log.info("the model cannot be made on shapes alone", exc_info=True)
+    with torch.compiler.set_stance("force_eager"):
+        return on_shapes(workload.build(), workload.batch(), act)
 
 
 def measure_inference(workload: Workload, send: Send) -> None:

@@ -16,8 +16,9 @@ from modelbench.measure.attempts import past, trouble
 from modelbench.measure.counting import without_memory
 from modelbench.measure.flops import count_macs
 from modelbench.measure.live import inference_peak, own_tensors, size_of
-from modelbench.measure.needs import Needs, find_needs, last_that_works
+from modelbench.measure.needs import Needs
 from modelbench.measure.resized import Resized
+from modelbench.measure.search import FAR, border, find_needs
 from modelbench.workload import Workload
 
 Sizes = Mapping[str, int]
@@ -26,8 +27,6 @@ LARGER = (2, 4, 8)
 """Times the usual size at which growth is looked at."""
 SEVERAL = 3
 """Samples of which one is held against the others."""
-FARTHEST = 64
-"""Times the usual size beyond which nothing is looked for."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,10 @@ class _Ghost:
             if not fits(needs.least):
                 return self.foresee(axis, needs.least)
             low = needs.least
-        while fits(high) and not late() and high < FARTHEST * usual:
+        while fits(high) and not late() and high < FAR * usual:
             low, high = high, high + max(step, high // step * step)
         if not fits(high):
-            high = last_that_works(fits, low, high, step, late)
+            high, _ = border(fits, low, high, step, late)
         return self.foresee(axis, high)
 
     def foresee(self, axis: str, size: int) -> Foreseen:
@@ -129,11 +128,12 @@ def foresee(
     send(size_of(own_tensors(ghost.model)))
     for axis, sizes in wanted.items():
         usual, late = workload.axes[axis], partial(past, perf_counter() + budget_s)
-        needs = find_needs(partial(ghost.works, axis), usual, late)
+        far = max(FAR * usual, *sizes)
+        needs = find_needs(partial(ghost.works, axis), usual, late, far)
         found = [ghost.foresee(axis, size) for size in sizes]
         grown = [ghost.foresee(axis, factor * usual) for factor in LARGER]
         late = partial(past, perf_counter() + budget_s)
         step, limit = needs.step or 1, workload.limits.get(axis, {}).get("max") or usual
-        seen = {needs.least, usual, usual + step, limit + step, max(SEVERAL, usual)}
-        further = {size: ghost.foresee(axis, size) for size in seen}
+        seen = {needs.least, usual, usual + step, limit, limit + step, max(SEVERAL, usual)}
+        further = {size: ghost.foresee(axis, size) for size in seen | {needs.greatest or usual}}
         send(Axis(axis, needs, found, grown, further, ghost.largest(axis, needs, most, late)))

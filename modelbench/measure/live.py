@@ -14,15 +14,13 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-aten = torch.ops.aten
-COPIES = {aten.convolution.default, aten.convolution_backward.default}
+from modelbench.measure.convolutions import CONVOLUTIONS, extra
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storages that operations make, as long as somebody refers to them.
 
-    What a kernel needs for itself while it runs is not seen, but for convolutions on the CPU:
-    there oneDNN works on copies in a layout of its own.
+    What a kernel needs for itself while it runs is not seen, but for convolutions on the CPU.
     """
 
     def __init__(self) -> None:
@@ -41,8 +39,8 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         self.add(result)
-        if func in COPIES:
-            self.most = max(self.most, self.now + _copies(func, args, result))
+        if func in CONVOLUTIONS:
+            self.most = max(self.most, self.now + extra(func, args, result))
         return result
 
     def _add(self, tensor: Tensor) -> None:
@@ -59,18 +57,6 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _gone(self, key: int, size: int) -> None:
         self._alive.discard(key)
         self.now -= size
-
-
-def _copies(func: Any, args: Any, result: Any) -> int:
-    """Give the bytes that oneDNN's copies take in a convolution, as measured."""
-    if func is aten.convolution_backward.default:
-        gradient, x = args[:2]
-        taken = x.nbytes + gradient.nbytes
-    else:
-        x, weight, transposed = args[0], args[1], args[6]
-        taken = x.nbytes + (result.nbytes if transposed else weight.nbytes)
-        taken = max(taken, result.nbytes)
-    return int(taken) if x.device.type == "cpu" else 0
 
 
 class Saved:
@@ -93,6 +79,8 @@ class Saved:
         """Count what the calls within save."""
         hooks = []
         for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks; those around it do
+                continue
             hooks.append(module.register_forward_pre_hook(self._enter(path)))
             hooks.append(module.register_forward_hook(self._leave, always_call=True))
         try:

@@ -1,111 +1,164 @@
-"""Which sizes of an axis a model takes, found by trying."""
+"""Which sizes of an axis a model takes, as far as they were tried."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-MOST_STEP = 64
-"""Greatest divisor that is looked for."""
-HOLES = 4
-"""Steps above the usual size within which each size is tried."""
-DOUBLINGS = 3
-"""How far above the usual size a limit is looked for."""
+NAMED = 5
+"""Exceptions that are named."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """The sizes that work: `least`, and every `step` from there, up to `greatest`."""
+    """What was tried, and what follows from it: nothing else is claimed."""
 
+    usual: int
     step: int | None
-    """None where the usual size is the only one."""
-    least: int
-    greatest: int | None
-    """None where no limit was found."""
+    """Distance of the sizes that work; None where no other one was found."""
+    known: Mapping[int, bool]
+    """Whether each size that was tried works."""
     complete: bool = True
     """Whether there was time to find all of it."""
-    hole: int | None = None
-    """A size among them that does not work all the same."""
 
     @property
     def divisor(self) -> int | None:
         """What every size is a multiple of; None where they are at a fixed distance only."""
-        return self.step if self.step and self.least % self.step == 0 else None
+        return self.step if self.step and self.usual % self.step == 0 else None
 
-    def upto(self, greatest: int) -> Needs:
-        """Give the same with a limit."""
-        return replace(self, greatest=greatest)
+    @property
+    def floor(self) -> int:
+        """The least size that there could be."""
+        return (self.usual % self.step or self.step) if self.step else self.usual
 
-    def told(self) -> str:
-        """Say it in words."""
-        if self.step is None and not self.complete:
-            return f"{self.least:,}; no time was left to find others"
+    @property
+    def least(self) -> int:
+        """The least that works, and everything from there as far as it was tried."""
+        return self._low[0]
+
+    @property
+    def below(self) -> int | None:
+        """The nearest tried size under `least`, which does not work; None without any."""
+        return self._low[1]
+
+    @property
+    def most(self) -> int:
+        """The greatest that was tried and works; there may be greater ones without `above`."""
+        return self._high[0]
+
+    @property
+    def above(self) -> int | None:
+        """The nearest tried size over `most`, which does not work; None without any."""
+        return self._high[1]
+
+    @property
+    def greatest(self) -> int | None:
+        """The greatest that works; None where no limit was found."""
+        return self.most if self.step is None or self.above is not None else None
+
+    @property
+    def holes(self) -> list[int]:
+        """Sizes among those that work which do not."""
+        return [n for n in self._on if self.least < n < self.most and not self.known[n]]
+
+    @property
+    def also(self) -> list[int]:
+        """Sizes that work beside those."""
+        inside = {n for n in self._on if self.least <= n <= self.most}
+        return sorted(n for n, good in self.known.items() if good and n not in inside)
+
+    @cached_property
+    def _on(self) -> list[int]:
         if self.step is None:
-            return f"{self.least:,} only, of those that were tried"
+            return [self.usual]
+        return sorted(n for n in self.known if (n - self.usual) % self.step == 0)
+
+    @cached_property
+    def _start(self) -> int:
+        """The usual size, or where that does not work the nearest that does."""
+        good = [n for n in self._on if self.known[n]]
+        return min(good, key=lambda n: abs(n - self.usual), default=self.usual)
+
+    @cached_property
+    def _low(self) -> tuple[int, int | None]:
+        return self._border([n for n in reversed(self._on) if n < self._start])
+
+    @cached_property
+    def _high(self) -> tuple[int, int | None]:
+        return self._border([n for n in self._on if n > self._start])
+
+    def _border(self, outward: Iterable[int]) -> tuple[int, int | None]:
+        """Give the last size that works and the first that does not; one alone is a hole."""
+        last, failed = self._start, list[int]()
+        for size in outward:
+            if not self.known[size]:
+                failed.append(size)
+            elif len(failed) > 1:
+                break
+            else:
+                last, failed = size, []
+        return last, failed[0] if failed else None
+
+    def claims(self, size: int) -> bool:
+        """Tell whether the sentence says of a size that it works."""
+        if size in self.known:
+            return self.known[size]
+        if self.step is None or (size - self.usual) % self.step:
+            return False
+        return self.least <= size and (self.greatest is None or size <= self.greatest)
+
+    def revised(self, ran: Mapping[int, bool]) -> Needs:
+        """Give what follows once these sizes were run.
+
+        Where a run contradicts what was known, nothing else on its side of the usual size is
+        believed.
+        """
+        wrong = [n for n, good in ran.items() if good != self.claims(n)]
+        sides = {n > self.usual for n in wrong if n != self.usual}
+        kept = {n: good for n, good in self.known.items() if (n > self.usual) not in sides}
+        return replace(self, known={self.usual: True} | kept | dict(ran))
+
+    def told(self, run: int | None = None) -> str:
+        """Say it in words; `run` is the greatest size that was run, if not all were."""
+        if self.step is None:
+            sizes = sorted({self._start, *self.also})
+            if not self.complete and len(sizes) == 1:
+                return f"{sizes[0]:,}; no time was left to find others"
+            only = " only" if len(sizes) == 1 else ""
+            return f"{_listed(sizes)}{only}, of those that were tried"
+        kind = f"every {self.step}th size"
         if self.step == 1:
             kind = "any size"
         elif self.divisor:
             kind = f"any multiple of {self.step}"
-        else:
-            kind = f"every {self.step}th size"
-        upto = "up" if self.greatest is None else f"to {self.greatest:,}"
-        if self.hole is not None:
+        if self.holes:
             kind = kind.replace("any", "some")
-        but = f", but not {self.hole:,}" if self.hole is not None else ""
-        return f"{kind} from {self.least:,} {upto}{but}"
+        upto = "up" if self.greatest is None else f"to {self.greatest:,}"
+        but = f", but not {_listed(self.holes)}" if self.holes else ""
+        beside = f", and {_listed(self.also)}" if self.also else ""
+        how = "; ".join(self._how(run))
+        return f"{kind} from {self.least:,} {upto}{but}{beside}" + (f" ({how})" if how else "")
+
+    def _how(self, run: int | None) -> Iterable[str]:
+        """Name the other side of each border, and how far it was tried."""
+        step, beyond = self.step or 1, [n for n in (self.below, self.above) if n is not None]
+        if beyond:
+            yield f"{_listed(beyond)} {'does' if len(beyond) == 1 else 'do'} not work"
+        for low, high in ((self.below, self.least), (self.most, self.above)):
+            if low is not None and high is not None and high - low > step:
+                yield f"between {low:,} and {high:,} none was tried"
+        if run is not None and run < self.most:
+            yield (f"run to {run:,}, " if run else "") + f"on shapes alone to {self.most:,}"
+        elif self.above is None:
+            yield f"tried to {self.most:,}"
+        if not self.complete:
+            yield "not all was tried"
 
 
-def find_needs(works: Callable[[int], bool], size: int, late: Callable[[], bool]) -> Needs:
-    """Find what works about `size`, which does; ends early once it is `late`."""
-    # Beyond that, what divides the usual size: windows and patches.
-    wide = [k for k in range(MOST_STEP + 1, size + 1) if size % k == 0]
-    steps = [*range(1, MOST_STEP + 1), *wide]
-    step = next((k for k in steps if not late() and works(size + k)), None)
-    if step is None:
-        below = range(1, min(MOST_STEP, size - 1) + 1)
-        step = next((k for k in below if not late() and works(size - k)), None)
-        if step is None:
-            return Needs(None, size, size, complete=not late())
-        return Needs(step, _least(works, size, step, late), size, complete=not late())
-    least = _least(works, size, step, late)
-    greatest, top = None, size
-    for _ in range(DOUBLINGS):
-        above = top + max(step, top // step * step)
-        if late():
-            break
-        if not works(above):
-            greatest = last_that_works(works, top, above, step, late)
-            break
-        top = above
-    return Needs(step, least, greatest, not late(), _hole(works, size, step, late))
-
-
-def _hole(
-    works: Callable[[int], bool], size: int, step: int, late: Callable[[], bool]
-) -> int | None:
-    """Find a size that does not work below one that does."""
-    tried = {size + k * step: not late() and works(size + k * step) for k in range(2, HOLES + 1)}
-    if late():
-        return None
-    return next((n for n in tried if not tried[n] and any(tried[m] for m in tried if m > n)), None)
-
-
-def _least(works: Callable[[int], bool], size: int, step: int, late: Callable[[], bool]) -> int:
-    """Find the least size that works, trying from below, where sizes are quick."""
-    first = size % step or step
-    for tried in range(first, min(size, first + MOST_STEP * step), step):
-        if late():
-            return size
-        if works(tried):
-            return tried
-    return size
-
-
-def last_that_works(
-    works: Callable[[int], bool], low: int, high: int, step: int, late: Callable[[], bool]
-) -> int:
-    """Halve the distance between `low`, which works, and `high`, which does not."""
-    while high - low > step and not late():
-        middle = low + (high - low) // (2 * step) * step
-        low, high = (middle, high) if works(middle) else (low, middle)
-    return low
+def _listed(sizes: list[int]) -> str:
+    """Name some."""
+    words = [f"{size:,}" for size in sizes[:NAMED]]
+    if len(sizes) > NAMED:
+        words.append(f"{len(sizes) - NAMED} more")
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

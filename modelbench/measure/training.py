@@ -20,6 +20,7 @@ from modelbench.batch import Batch
 from modelbench.measure.fidelity import first_not_finite
 from modelbench.measure.timing import wait_for
 from modelbench.results import Skip
+from modelbench.tensors import named_tensors
 from modelbench.workload import Workload
 
 
@@ -47,6 +48,18 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
         frozen = f"all {count} are frozen" if count else "it has no parameters"
         raise Skip(f"{type(model).__name__} has nothing to train: {frozen}")
     return trained
+
+
+def loss_of(workload: Workload, outputs: Any, batch: Batch) -> Tensor:
+    """Give the loss; raises Skip where none is named and no output is there to train on."""
+    tensors = named_tensors(outputs).values()
+    if workload.measure is None and not any(t.is_floating_point() for t in tensors):
+        kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors})
+        raise Skip(
+            "there is nothing to train towards: no output is floating-point ("
+            f"{', '.join(kinds) or 'none is a tensor'}), and the model's YAML names no loss"
+        )
+    return workload.loss(outputs, batch)
 
 
 class Trainer:
@@ -89,7 +102,7 @@ class Trainer:
         start = perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         outputs = self._forward(batch)
-        loss = self._workload.loss(outputs, batch)
+        loss = loss_of(self._workload, outputs, batch)
         value = self._checked(number, loss, batch)
         notice("forward")
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -159,3 +172,9 @@ class Trainer:
     def _wrong_weight(self) -> str:
         names = [n for n, p in self.trained.items() if not bool(torch.isfinite(p).all())]
         return f"; the weights {names[0]} hold NaN or infinity already" if names else ""
+
+
+def furthest(one: list[Step], other: list[Step]) -> float:
+    """Give the greatest relative difference of losses."""
+    pairs = zip(one, other, strict=True)
+    return max(abs(a.loss - b.loss) / (abs(a.loss) or 1.0) for a, b in pairs)

@@ -20,7 +20,9 @@ from modelbench.measure.fidelity import all_finite
 from modelbench.measure.foreseen import SEVERAL
 from modelbench.measure.layers import shapes
 from modelbench.measure.memory import Meter, give_back, load_libraries
-from modelbench.measure.needs import last_that_works
+from modelbench.measure.needs import Needs
+from modelbench.measure.rounding import distance
+from modelbench.measure.search import border, find_needs
 from modelbench.measure.timing import Rule, time_call, wait_for
 from modelbench.workload import Workload
 
@@ -105,8 +107,8 @@ def _run(workload: Workload, tasks: Sequence[Task], point_s: float, send: Send) 
         except (Exception, SystemExit) as error:  # the model's code may raise anything
             outcome = Outcome(in_one_line(error))
         send(outcome)
-        if "CUDA error" in (getattr(outcome, "error", None) or ""):
-            return  # nothing works on the device in this process any more
+        if lost(getattr(outcome, "error", None)):
+            return
 
 
 def at_size(session: Session, sizes: Sizes, *, timed: bool = True) -> Outcome:
@@ -125,20 +127,61 @@ def not_square(session: Session, sizes: Sizes, larger: Sizes) -> Outcome:
     return session.call(small.joined(large, cut), timed=False)
 
 
-def greatest(session: Session, axis: str, between: tuple[int, int], step: int, end_s: float) -> int:
-    """Find the greatest size that really works, between one that does and one that does not."""
+def tried_between(
+    session: Session, axis: str, between: tuple[int, int], step: int, end_s: float
+) -> dict[int, bool]:
+    """Halve the distance between a size that really works and one that does not.
 
-    def works(size: int) -> bool:
-        return trouble(partial(at_size, session, {axis: size}, timed=False)) is None
+    Ends early where the device takes no further call.
+    """
+    ran = _Ran(session, axis, end_s)
+    border(ran.works, *between, step, ran.late)
+    return ran.known
 
-    return last_that_works(works, *between, step, partial(past, perf_counter() + end_s))
+
+def needs_by_running(session: Session, axis: str, far: int, end_s: float) -> Needs:
+    """Find what the model needs by running it, up to a size."""
+    ran = _Ran(session, axis, end_s)
+    return find_needs(ran.works, session.workload.axes[axis], ran.late, far)
+
+
+class _Ran:
+    """Sizes of an axis that are really run, until the time is up or the device is lost."""
+
+    def __init__(self, session: Session, axis: str, end_s: float) -> None:
+        self._session, self._axis, self._end = session, axis, perf_counter() + end_s
+        self.known: dict[int, bool] = {}
+        self._lost = False
+
+    def works(self, size: int) -> bool:
+        act = partial(at_size, self._session, {self._axis: size}, timed=False)
+        error = trouble(act)
+        self._lost = lost(error)
+        if error is None or not out_of_memory(error):
+            self.known[size] = error is None
+        return error is None
+
+    def late(self) -> bool:
+        return self._lost or past(self._end)
+
+
+def lost(error: str | None) -> bool:
+    """Tell whether nothing works on the device any more in the process that met this."""
+    return "CUDA error" in (error or "")
+
+
+def out_of_memory(error: str) -> bool:
+    """Tell whether it is the machine that does not take a size, and not the model."""
+    words = ("out of memory", "allocate memory", "memoryerror", "not enough memory")
+    return any(word in error.lower() for word in words)
 
 
 def same_alone(session: Session) -> Difference | None:
     """Compare a sample by itself with the same among others; None with nothing to compare."""
     workload = session.workload
     batch = session.shipped.batch(workload.several(SEVERAL))
-    return alone_and_together(session.model, batch, workload.sample_places())
+    places = workload.sample_places()
+    return alone_and_together(session.model, batch, places, distance(session.shipped))
 
 
 def same_padded(session: Session, shorter: int) -> Difference | None:
@@ -158,4 +201,5 @@ def same_padded(session: Session, shorter: int) -> Difference | None:
     mask[:, shorter:] = 0
     call = partial(session.model, attention_mask=mask.to(session.workload.device))
     with torch.inference_mode():
-        return common(short.call(session.model), batch.call(call))
+        eps = distance(session.shipped)
+        return common(short.call(session.model), batch.call(call), eps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ from modelbench.measure.trials import (
     Outcome,
     Task,
     at_size,
-    greatest,
     not_square,
     outcomes,
     same_alone,
     same_padded,
 )
 from modelbench.plots.growth import growth
+from modelbench.stages.borders import Borders
 from modelbench.stages.findings import UNTOLD, add_exponents, compared
 
 if TYPE_CHECKING:
@@ -43,10 +42,10 @@ class AxisTrials:
         self._workload, self._usual = scaling.workload, scaling.workload.axes[name]
         self._foreseen = foreseen
         self._sizes = {f.size: f for f in foreseen.sizes} if foreseen else {}
-        self._needs: Needs | None = foreseen.needs if foreseen else None
-        self._notes: list[str] = []
+        self._ran: dict[int, Outcome] = {}
         self._good: dict[int, Outcome] = {}
-        self._bad: list[int] = []
+        self._borders = Borders(name, foreseen, self._ran, self._expected, scaling)
+        self._notes = self._borders.notes
         self.sizes = [size for size in wanted if self._fits(size)]
 
     def run(self) -> None:
@@ -63,15 +62,13 @@ class AxisTrials:
                 break
         for name, outcome in zip(further, found, strict=True):
             self._told(name, outcome)
-        self._mend()
-        self._find_greatest()
-        self._confirm()
+        if self._good:
+            self._borders.find()
 
-    def _mend(self) -> None:
-        """Take back what a run has disproved."""
-        needs = self._needs
-        if needs is not None and needs.least in self._bad and self._good:
-            self._needs = replace(needs, least=min(self._good))
+    @property
+    def needs(self) -> Needs | None:
+        """What the axis needs; None where it is not known."""
+        return self._borders.needs
 
     def tell(self) -> None:
         """Add the curves, how they grow, and the sentence that sums it up."""
@@ -92,14 +89,13 @@ class AxisTrials:
         grows = add_exponents(report, self.name, fits)
         if grows:
             self._notes.append(f"grows by the power of: {', '.join(grows)}")
-        needs = self._needs
-        if needs is not None:
-            self._notes.insert(0, needs.told() + ("" if needs.complete else " (not all was tried)"))
+        if told := self._borders.told():
+            self._notes.insert(0, told)
+        if told and (needs := self.needs) is not None:
             report.metric(f"{self.name}/smallest", needs.least, "count")
             if needs.divisor:
                 report.metric(f"{self.name}/divisor", needs.divisor, "count")
-            if needs.greatest is not None:
-                report.metric(f"{self.name}/largest", needs.greatest, "count")
+        self._borders.hold_to_estimates({f.size: f.peak for f in self._sizes.values()})
         report.notes.append(f"{self.name}: {'; '.join(self._notes)}")
         if len(self._good) > 1:
             title = f"{self._workload.name} over {self.name}"
@@ -137,40 +133,45 @@ class AxisTrials:
             times = there.macs / here.macs
         return outcome.p50_ms * times / 1e3
 
+    def _expected(self, size: int) -> float:
+        """Foresee the seconds of a call by the largest that has been run."""
+        tried, there = max(self._good), Foreseen(self.name, size)
+        if self._foreseen is not None:
+            further = {
+                **self._foreseen.further,
+                self._foreseen.largest.size: self._foreseen.largest,
+            }
+            there = further.get(size, there)
+        return self._seconds(there, tried, self._good[tried])
+
     def _record(self, size: int, outcome: Outcome) -> None:
         row: dict[str, Any] = {"error": outcome.error}
         if outcome.error is None:
             row |= {"shape": outcome.shape, "finite": outcome.finite}
         self._report.details.setdefault(self.name, {})[str(size)] = row
+        self._ran[size] = outcome
         if outcome.error is None and outcome.finite:
             self.passed += 1
             self._good[size] = outcome
             return
         self.failed += 1
-        self._bad.append(size)
         why = outcome.error or "the output holds NaN or infinity"
         self._report.warnings.append(f"{self.name}={size}: {why}")
 
     def _further(self) -> dict[str, Task]:
         """Give the further calls that tell what the model needs, and fit into the memory."""
-        needs, name, usual = self._needs, self.name, self._usual
+        needs, name, usual = self.needs, self.name, self._usual
         tasks: dict[str, tuple[int, Task]] = {}
         if name == "batch_size":
             tasks["alone"] = max(SEVERAL, usual), same_alone
         if name == "sequence_length" and usual > 2 * PADDING:
             tasks["padded"] = usual, partial(same_padded, shorter=usual - PADDING)
-        if needs is not None and needs.step is not None:
-            if needs.least not in self.sizes:
-                sizes = {name: needs.least}
-                tasks["least"] = needs.least, partial(at_size, sizes=sizes, timed=False)
-            if name == "image_size":
-                larger = {name: usual + needs.step}
-                task = partial(not_square, sizes={name: usual}, larger=larger)
-                tasks["not square"] = larger[name], task
-            most = self._workload.limits.get(name, {}).get("max")
-            if most:
-                sizes = {name: most + needs.step}
-                tasks["above"] = sizes[name], partial(at_size, sizes=sizes, timed=False)
+        if name == "image_size" and needs is not None and needs.step is not None:
+            larger = {name: usual + needs.step}
+            tasks["not square"] = (
+                larger[name],
+                partial(not_square, sizes={name: usual}, larger=larger),
+            )
         return {what: task for what, (size, task) in tasks.items() if self._has_room(size)}
 
     def _has_room(self, size: int) -> bool:
@@ -188,31 +189,6 @@ class AxisTrials:
                 notes.append(UNTOLD)
         elif name == "not square":
             notes.append("also not square" if outcome.error is None else "square only")
-        elif name == "least" and outcome.error is not None and self._needs is not None:
-            self._bad.append(self._needs.least)
-            report.warnings.append(
-                f"{self.name}={self._needs.least}, which its shapes allow: {outcome.error}"
-            )
-        elif name == "above":
-            most = self._workload.limits[self.name]["max"]
-            if outcome.error is None:
-                notes.append(f"takes more than the {most:,} that model.limits allows")
-            elif self._needs is not None:
-                self._needs = self._needs.upto(most)
-
-    def _find_greatest(self) -> None:
-        """Look for the limit between what really works and what works on shapes only."""
-        needs = self._needs
-        above = [size for size in self._bad if self._good and size > max(self._good)]
-        if needs is None or needs.step is None or not above or self._sizes[above[0]].error:
-            return
-        search = partial(
-            greatest, axis=self.name, between=(max(self._good), above[0]), step=needs.step,
-            end_s=self._all.settings.search_s,
-        )  # fmt: skip
-        (most,) = self._all.do([search])
-        if isinstance(most, int):
-            self._needs = needs.upto(most)
 
     def _memory(self) -> Power | None:
         """Fit what a call takes beyond the weights, as foreseen, from the usual size up."""
@@ -223,28 +199,3 @@ class AxisTrials:
             f.size: f.peak - self._all.weights for f in found if f.peak and f.size >= self._usual
         }
         return Power.of(beyond)
-
-    def _confirm(self) -> None:
-        """Run the largest size that is foreseen to fit into the memory."""
-        if self._foreseen is None or self._needs is None or not self._good:
-            return
-        if self._needs.step is None or self._needs.greatest is not None:
-            return
-        found, tried = self._foreseen.largest, max(self._good)
-        if found.size <= tried or found.error is not None or found.peak > self._all.most:
-            return
-        will = f"{found.size:,} takes {found.peak / MIB:,.0f} MiB (foreseen"
-        expected = self._seconds(found, tried, self._good[tried])
-        if expected > self._all.settings.call_s:
-            self._notes.append(f"{will}; not run, since it would take about {expected:.0f} s)")
-            return
-        self._all.context.say(f"confirming {self.name}={found.size}")
-        task = partial(at_size, sizes={self.name: found.size}, timed=False)
-        (outcome,) = self._all.do([task])
-        if outcome.error is not None:
-            self._report.warnings.append(
-                f"{self.name}={found.size}, foreseen to fit: {outcome.error}"
-            )
-            return
-        self._report.metric(f"{self.name}/largest", found.size, "count")
-        self._notes.append(f"{will}; {outcome.peak / MIB:,.0f} when it was run)")

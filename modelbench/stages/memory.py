@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.algorithm import adamw, checked_optimizer
+from modelbench.stages.estimates import missed
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIB, GIB = 2**20, 2**30
-MISSED = 0.2
-"""Share by which a prediction may miss before it is a warning,"""
-ROUNDING = 48 * MIB
-"""or bytes, which libraries take when they are first called."""
 SHOWN = 5
 
 
@@ -110,7 +107,11 @@ class Footprint:
             return
         self._context.say("measuring a training step")
         measure = partial(measure_training, self._workload, given)
-        measured, *cuda = self._apart(partial(measure, tight=True))
+        try:
+            measured, *cuda = self._apart(partial(measure, tight=True))
+        except Skip as skip:
+            self.report.notes.append(f"training left out: {skip}")
+            return
         self._metric("training_peak_mib", measured.peak)
         if not cuda:
             (usual,) = self._apart(partial(measure, tight=False))
@@ -155,9 +156,8 @@ class Footprint:
             raise
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("foreseeing %s", what, exc_info=True)
-            first = str(error).partition("\n")[0]
             self.report.notes.append(
-                f"{what} is not foreseen: on shapes alone {type(error).__name__}: {first}"
+                f"{what} is not foreseen: on shapes alone {in_one_line(error)}"
             )
             return None
         return foreseen
@@ -188,9 +188,9 @@ class Footprint:
             + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
             + ")"
         )
-        if not _missed(told, found):
+        if not missed(told, found):
             return
-        wrong = [part for part in parts if part != "peak" and _missed(*both[part])]
+        wrong = [part for part in parts if part != "peak" and missed(*both[part])]
         which = " and ".join(
             f"{part} ({both[part][0] / MIB:,.0f} MiB foreseen, {both[part][1] / MIB:,.0f} measured)"
             for part in wrong
@@ -217,7 +217,3 @@ class Footprint:
 
     def _metric(self, name: str, size: int) -> None:
         self.report.metric(name, size / MIB, "MiB")
-
-
-def _missed(told: int, found: int) -> bool:
-    return abs(found - told) > max(MISSED * told, ROUNDING)

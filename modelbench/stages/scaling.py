@@ -98,11 +98,11 @@ class Scaling:
 
     def _export(self) -> Exported:
         others = {
-            name: usual + found.needs.step
-            if found.needs.greatest is None or usual + found.needs.step <= found.needs.greatest
-            else usual - found.needs.step
-            for name, found in self._foreseen.items()
-            if found.needs.step and (usual := self._usual(name))
+            trials.name: usual + needs.step
+            if needs.claims(usual + needs.step)
+            else usual - needs.step
+            for trials in self._trials
+            if (needs := trials.needs) and needs.step and (usual := self._usual(trials.name))
         }
         act = partial(try_export, self.workload, others)
         try:

@@ -278,3 +278,84 @@ def not_a_number(outputs: Tensor, batch: Batch) -> Tensor:
 def many(outputs: Tensor, batch: Batch) -> Tensor:
     """Forget to reduce."""
     return outputs.square()
+
+
+class Early(Net):
+    """Takes 75 pixels or more."""
+
+    least, greatest = 75, 10**9
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        if not self.least <= images.shape[-1] <= self.greatest:
+            raise ValueError(f"cannot take {images.shape[-1]} pixels")
+        return super().pooled(images)
+
+
+class Late(Early):
+    """Takes 2,048 pixels or fewer."""
+
+    least, greatest = 1, 2048
+
+
+class Positions(Net):
+    """Looks each column up among 100, which shapes alone do not show."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Embedding(100, 3)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Add what it knows of the columns."""
+        known = self.places(torch.arange(images.shape[-1], device=images.device))
+        return super().pooled(images + known.T[:, None])
+
+
+class Numbers(Net):
+    """Looks at numbers, so that shapes alone are not enough; takes 5 to 50 pixels."""
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Refuse others."""
+        if not 5 <= images.shape[-1] <= 50 or float(images.sum()) == 1e9:
+            raise ValueError(f"cannot take {images.shape[-1]} pixels")
+        return super().pooled(images)
+
+
+class Integers(Net):
+    """Gives classes, which have no gradient."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Choose."""
+        return super().forward(images).argmax(-1)
+
+
+class Normalised(Net):
+    """Gives what a normalisation keeps at the same size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise."""
+        logits = super().forward(images)
+        return nn.functional.layer_norm(logits, [5], self.last.weight.sum(1), self.last.bias)
+
+
+class Scripted(Net):
+    """Has a part that takes no hooks, and shapes alone are enough for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.jit.script(nn.Identity())
+
+
+class States(nn.Module):
+    """Gives its states beside its output: their second dimension is the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+
+    def forward(self, images: Tensor) -> Any:
+        """Read the columns' means one by one."""
+        return self.rows(images.mean(2).transpose(1, 2))
