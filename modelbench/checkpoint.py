@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from modelbench.download import fetch_url, hub_file
+
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 CONFIGURATION = ["*.json", "*.txt", "*.model"]
 """What describes a model: its configuration, tokenizer and image processor."""
@@ -27,6 +29,8 @@ def mistakes(model: Mapping[str, Any]) -> Iterator[str]:
         yield "model.weights=pretrained: expected model.checkpoint=FOLDER_FILE_OR_HUB_ID"
         return
     path = Path(checkpoint)
+    if hub_file(checkpoint) is not None:
+        return  # fetched, or said to be out of reach, before the job starts
     if path.is_dir():
         yield from _folder(path)
     elif path.is_file():
@@ -43,6 +47,8 @@ def fetch(checkpoint: str, *, weights: bool, code: bool = False) -> str:
     """
     if Path(checkpoint).exists():
         return checkpoint
+    if hub_file(checkpoint) is not None:
+        return str(fetch_url(checkpoint))
     if _no_hub_id(checkpoint):
         raise LookupError(f"model.checkpoint={checkpoint}: there is no such folder or file")
     from huggingface_hub import snapshot_download

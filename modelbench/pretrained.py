@@ -29,12 +29,17 @@ def build_pretrained(
             "from_pretrained, and wants the file of a state dict"
         )
     model = instantiate(recipe, _convert_="all")
+    load_state(model, checkpoint)
+    return model
+
+
+def load_state(model: Any, checkpoint: Path) -> None:
+    """Give a model the state dict in a file; raises ValueError where it is another model's."""
     try:
         model.load_state_dict(_state(checkpoint))
     except RuntimeError as error:
         lines = " ".join(str(error).split())
         raise ValueError(f"model.checkpoint={checkpoint} does not fit: {lines[:300]}") from error
-    return model
 
 
 def _state(file: Path) -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 from hydra.utils import get_object
@@ -34,8 +37,11 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     try:
         function = get_object(target)
     except (Exception, SystemExit) as error:  # an import runs any code, which may raise anything
-        cause = error.__cause__ or error
-        return [f"{path}._target_={target}: cannot be imported: {type(cause).__name__}: {cause}"]
+        return [f"{path}._target_={target}: {_why(target, error.__cause__ or error)}"]
+    if not callable(function):
+        kind = type(function).__name__
+        what = "a module" if isinstance(function, ModuleType) else f"of type {kind}"
+        return [f"{path}._target_={target}: this is {what}; expected a class or function"]
     try:
         # What a decorator wraps may take less than the whole: transformers' configurations do.
         signature = inspect.signature(function, follow_wrapped=False)
@@ -49,3 +55,35 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
         takes = ", ".join(signature.parameters) or "nothing"
         return [f"{path}: {target}: {error}; it takes {takes}"]
     return []
+
+
+def _why(target: str, error: BaseException) -> str:
+    """Say what a target lacks and what is near it, or what its import raised."""
+    if not isinstance(error, AttributeError | ModuleNotFoundError):
+        return _raised(error)
+    held, parts, depth = sys.modules.get(target.partition(".")[0]), target.split("."), 1
+    try:
+        while depth < len(parts):
+            held, depth = getattr(held, parts[depth]), depth + 1
+    except Exception as raised:  # a lazy module imports what is asked for
+        place = ".".join(parts[:depth])
+        missing = isinstance(error, AttributeError) or error.name == f"{place}.{parts[depth]}"
+        if held is None or not missing or not isinstance(raised, AttributeError):
+            return _raised(error if isinstance(raised, AttributeError) else raised)
+        return _lacks(place, held, parts[depth])
+    return _raised(error)
+
+
+def _lacks(place: str, held: Any, part: str) -> str:
+    hidden = sys.modules.get(place)
+    if hidden is not None and hidden is not held:
+        what = f"{place} is a {type(held).__name__} that hides the module of that name"
+        if getattr(sys.modules.get(place.rpartition(".")[0]), part, None) is not None:
+            return f"{what}; {place.rpartition('.')[0]}.{part} can be imported"
+        return what
+    close = difflib.get_close_matches(part, dir(held), n=1)
+    return f"{place} has no {part!r}" + (f"; did you mean {place}.{close[0]}?" if close else "")
+
+
+def _raised(error: BaseException) -> str:
+    return f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,1 @@
+"""Models of libraries that build them by a name: torchvision and timm."""
