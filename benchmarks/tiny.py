@@ -46,8 +46,8 @@ GROUPS = {
 
 SHRUNK: tuple[tuple[str, int], ...] = (
     (r"vocab_size$", 160),
-    (r"^(num_)?(hidden|encoder|decoder|conv_stem|attention|feat_extract)?_?(n_)?layers?$", 2),
-    (r"(num_hidden_layers|num_layers|n_layers?|_layers|_depth|num_blocks)$", 2),
+    (r"^(num_)?(hidden|encoder|decoder|conv_stem|attention)?_?(n_)?layers?$", 2),
+    (r"^(?!.*feat_extract).*(num_hidden_layers|num_layers|n_layers?|_layers|depth|num_blocks)$", 2),
     (r"(num_key_value_heads|num_kv_heads|n_kv_heads|kv_heads|num_query_groups)$", 2),
     (r"(heads|n_head|num_attention_heads)$", 4),
     (r"(head_dim|d_kv|head_size|qk_nope_head_dim|v_head_dim|qk_rope_head_dim)$", 8),
@@ -97,7 +97,7 @@ def make(model_type: str, name: str) -> tuple[Any, dict[str, Any]]:
             try:
                 with torch.no_grad():
                     model(**given)
-            except Exception as error:
+            except Exception as error:  # noqa: PERF203  (some tries are to fail)
                 trouble = error
             else:
                 return model, given
@@ -113,9 +113,10 @@ def shrink(config: Any, patterns: tuple[tuple[str, int], ...]) -> Any:
         small = next((n for pattern, n in patterns if re.search(pattern, key)), None)
         if small is not None and type(value) is int and value > small:
             _set(config, key, small)
-        elif small is not None and isinstance(value, list | tuple) and value:
-            if all(type(v) is int and v > small for v in value):
-                _set(config, key, type(value)(small for _ in value))
+        elif (
+            small is not None and isinstance(value, list | tuple) and set(map(type, value)) == {int}
+        ):
+            _set(config, key, type(value)(min(small, v) for v in value))
     patch, size = getattr(config, "patch_size", None), getattr(config, "image_size", None)
     if type(patch) is int and type(size) is int and not hasattr(config, "depths"):
         _set(config, "image_size", min(size, 4 * patch))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from modelbench.batch import Batch
+from modelbench.inputs import Prompt
 from modelbench.measure.attempts import in_one_line
 from modelbench.workload import Workload
 
@@ -65,10 +66,8 @@ def _counted(way: Inputs, workload: Workload, model: nn.Module) -> Inputs:
         return way
     others = {name: source for name, source in workload.sources.items() if name not in asking}
     given: Batch = replace(workload, sources=others).batch()
-    found = {
-        name: getattr(workload.sources[name], "counted")(model, given.named())  # noqa: B009
-        for name in asking
-    }
+    prompts = {name: s for name, s in workload.sources.items() if isinstance(s, Prompt)}
+    found = {name: prompts[name].counted(model, given.named()) for name in asking}
     return {
         name: {**{k: v for k, v in node.items() if k != "asks"}, "count": found[name]}
         if name in asking else node

@@ -146,14 +146,14 @@ def mean_square(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
 
 
 @starts_at(guess)
-def first_place(outputs: Any, batch: Batch) -> Tensor:
+def first_place(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     """Cross-entropy of where an answer begins and ends: at the first token, in every sample."""
     ends = [outputs.start_logits, outputs.end_logits]
     first = torch.zeros(len(ends[0]), dtype=torch.int64, device=ends[0].device)
     return sum((cross_entropy(each.float(), first) for each in ends), torch.zeros(())) / 2
 
 
-def ctc(outputs: Any, batch: Batch) -> Tensor:
+def ctc(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     """CTC (Graves et al. 2006) with the classes 1, 2, 3 as the text; class 0 is the blank.
 
     The logits are `[b, t, classes]`.
@@ -167,7 +167,7 @@ def ctc(outputs: Any, batch: Batch) -> Tensor:
 
 
 @starts_at(guess)
-def nothing_there(outputs: Any, batch: Batch) -> Tensor:
+def nothing_there(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     """Cross-entropy of a detector's queries towards the last class, which is that of nothing."""
     logits = logits_of(outputs).float().flatten(0, -2)
     last = torch.full((len(logits),), logits.shape[-1] - 1, device=logits.device)

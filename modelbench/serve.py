@@ -24,8 +24,8 @@ import modelbench.measure.statistics
 import modelbench.measure.timing  # noqa: F401
 from modelbench import config as schema
 from modelbench import environment, reasons
-from modelbench.precision.scheme import Scheme
 from modelbench.alternatives import settled
+from modelbench.precision.scheme import Scheme
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
 from modelbench.targets import misfits

@@ -86,7 +86,7 @@ def resnet() -> Any:
 
 
 def t5() -> Any:
-    """Build an encoder and decoder, which is no kind that is understood."""
+    """Build an encoder and a decoder."""
     config = transformers.T5Config(
         d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=2, vocab_size=300
     )
@@ -147,11 +147,157 @@ def image_processor() -> Any:
     return transformers.ViTImageProcessor(image_mean=[0.2] * 3, image_std=[0.4] * 3)
 
 
+def whisper() -> Any:
+    """Build a speech recogniser of 100 frames."""
+    config = transformers.WhisperConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, vocab_size=300,
+        num_mel_bins=16, max_source_positions=50, max_target_positions=64, bos_token_id=1,
+        eos_token_id=2, pad_token_id=0, decoder_start_token_id=1, suppress_tokens=None,
+        begin_suppress_tokens=None,
+    )  # fmt: skip
+    return transformers.WhisperForConditionalGeneration(config)
+
+
+def wav2vec2() -> Any:
+    """Build a recogniser of letters in a waveform."""
+    config = transformers.Wav2Vec2Config(
+        **TEXT, conv_dim=(16, 16), conv_stride=(5, 4), conv_kernel=(10, 8),
+        num_feat_extract_layers=2, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    return transformers.Wav2Vec2ForCTC(config)
+
+
+def audio_classifier() -> Any:
+    """Build a transformer over the patches of a spectrogram."""
+    config = transformers.ASTConfig(**SMALL, max_length=64, num_mel_bins=16, num_labels=5)
+    return transformers.ASTForAudioClassification(config)
+
+
+def detector() -> Any:
+    """Build a detector without a convolutional backbone."""
+    config = transformers.YolosConfig(
+        **SMALL, image_size=[32, 32], patch_size=8, num_detection_tokens=5, num_labels=4
+    )
+    return transformers.YolosForObjectDetection(config)
+
+
+def segmenter() -> Any:
+    """Build a network whose map of classes is a quarter of the image."""
+    config = transformers.SegformerConfig(
+        hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1],
+        decoder_hidden_size=16, num_labels=4,
+    )  # fmt: skip
+    return transformers.SegformerForSemanticSegmentation(config)
+
+
+def depth() -> Any:
+    """Build an estimator of depth."""
+    config = transformers.GLPNConfig(
+        hidden_sizes=[8, 16, 16, 16], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 1, 1],
+        decoder_hidden_size=16,
+    )  # fmt: skip
+    return transformers.GLPNForDepthEstimation(config)
+
+
+def video() -> Any:
+    """Build a classifier of four frames."""
+    config = transformers.VideoMAEConfig(
+        **SMALL, image_size=32, patch_size=8, num_frames=4, tubelet_size=2, num_labels=5
+    )
+    return transformers.VideoMAEForVideoClassification(config)
+
+
+def llava() -> Any:
+    """Build a LLaVA: the features of an image in the place of its tokens."""
+    vision = transformers.CLIPVisionConfig(**SMALL, image_size=32, patch_size=8)
+    text = transformers.LlamaConfig(**TEXT, max_position_embeddings=256)
+    config = transformers.LlavaConfig(
+        vision_config=vision, text_config=text, image_token_index=299, image_seq_length=16
+    )
+    return transformers.LlavaForConditionalGeneration(config)
+
+
+def qwen_vl() -> Any:
+    """Build a Qwen-VL: an image of any size in patches, of which four become one token."""
+    vision = {"depth": 1, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64,
+              "patch_size": 8, "spatial_merge_size": 2, "temporal_patch_size": 2,
+              "out_hidden_size": 32, "deepstack_visual_indexes": [0],
+              "num_position_embeddings": 64}  # fmt: skip
+    text = {**TEXT, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4,
+                                "mrope_section": [2, 3, 3]}}  # fmt: skip
+    config = transformers.Qwen3VLConfig(
+        vision_config=vision, text_config=text, image_token_id=290, video_token_id=291,
+        vision_start_token_id=292, vision_end_token_id=293,
+    )  # fmt: skip
+    return transformers.Qwen3VLForConditionalGeneration(config)
+
+
+def forecaster() -> Any:
+    """Build a forecaster of three series."""
+    config = transformers.PatchTSTConfig(
+        num_input_channels=3, context_length=32, patch_length=8, patch_stride=8,
+        prediction_length=8, num_hidden_layers=1, d_model=16, num_attention_heads=2, ffn_dim=32,
+    )  # fmt: skip
+    return transformers.PatchTSTForPrediction(config)
+
+
+def mixtral() -> Any:
+    """Build a mixture of four experts, with two end tokens and a window of 8."""
+    config = transformers.MixtralConfig(
+        **TEXT, num_key_value_heads=1, num_local_experts=4, num_experts_per_tok=2,
+        eos_token_id=[7, 8], sliding_window=8, max_position_embeddings=64,
+    )  # fmt: skip
+    return transformers.MixtralForCausalLM(config)
+
+
+VAE_BLOCKS = {
+    "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "norm_num_groups": 8, "sample_size": 32, "shift_factor": 0.06,
+}  # fmt: skip
+
+
+def dit() -> Any:
+    """Build a pipeline that is told a class, and no text."""
+    transformer = diffusers.DiTTransformer2DModel(
+        sample_size=16, num_layers=1, patch_size=4, attention_head_dim=8, num_attention_heads=2,
+        in_channels=4, out_channels=8, num_embeds_ada_norm=1000, norm_type="ada_norm_zero",
+        norm_elementwise_affine=False,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKL(**BLOCKS, **VAE_BLOCKS)
+    return diffusers.DiTPipeline(
+        transformer=transformer, vae=vae, scheduler=diffusers.DDIMScheduler()
+    )
+
+
+def flux() -> Any:
+    """Build a pipeline of a transformer over packed latents, with two text encoders."""
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
+        num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=32,
+        axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    text = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(**CLIP_TEXT, max_position_embeddings=77)
+    )
+    t5 = transformers.T5Config(
+        d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=2, vocab_size=300
+    )
+    return diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(), tokenizer=tokenizer(),
+        vae=diffusers.AutoencoderKL(**BLOCKS, **VAE_BLOCKS), text_encoder=text,
+        text_encoder_2=transformers.T5EncoderModel(t5), tokenizer_2=tokenizer(),
+        transformer=transformer,
+    )  # fmt: skip
+
+
 SAVED: Mapping[str, Callable[[], Any]] = {
     made.__name__: made
     for made in (
         gpt2, clip, siglip, llama, bert, roberta, vit, resnet, t5,
-        unconditional, class_conditional, stable_diffusion,
+        unconditional, class_conditional, stable_diffusion, whisper, wav2vec2, audio_classifier,
+        detector, segmenter, depth, video, llava, qwen_vl, forecaster, mixtral, dit, flux,
     )
 }  # fmt: skip
 

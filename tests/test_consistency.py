@@ -108,7 +108,7 @@ def test_rounding_is_no_leak_and_a_leak_no_rounding(dtype: torch.dtype) -> None:
 def test_the_distance_of_numbers_follows_from_how_a_model_multiplies() -> None:
     """In its own type, in TF32, or in integers of 8 bits."""
     layer = nn.Linear(2, 2)
-    own, low = Reach(0, 6, frozenset()), Reach(6, 6, None)
+    own, low = Reach(0, 6, {}), Reach(6, 6, None)
     single = torch.finfo(torch.float32).eps
     assert distance(Shipped(layer, own)) == single
     assert distance(Shipped(layer, low)) == TF32

@@ -25,12 +25,17 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(CONFIGS)
 
 
-def workload(*overrides: str) -> Workload:
-    """Make the workload of a command line, on the CPU."""
+def composed(*overrides: str) -> dict[str, Any]:
+    """Give the configuration of a command line."""
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         words = [f"hydra.searchpath=[file://{CONFIGS}]", *overrides]
-        plain = check(compose("config", words), [schema.CONF, CONFIGS]).plain
+        return check(compose("config", words), [schema.CONF, CONFIGS]).plain
+
+
+def workload(*overrides: str) -> Workload:
+    """Make the workload of a command line, on the CPU."""
+    plain = composed(*overrides)
     return Workload.of(plain, schema.axes(plain), torch.device("cpu"))
 
 

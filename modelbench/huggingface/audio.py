@@ -45,7 +45,7 @@ def sounds(subject: Subject, name: str) -> list[Inputs]:
     return found
 
 
-def axes(subject: Subject, inputs: Inputs) -> Keys:
+def axes(inputs: Inputs) -> Keys:
     """Give the axis of sound, which is that of the source that counts."""
     targets = {str(node["_target_"]) for node in inputs.values() if "length" not in node}
     if "modelbench.inputs.Audio" in targets:

@@ -117,9 +117,7 @@ def like(model: str, *keys: str) -> Keys:
     return {key: shipped[key] for key in keys}
 
 
-def not_understood(
-    found: Files, library: str, name: str | None, takes: Iterable[Argument]
-) -> str:
+def not_understood(found: Files, library: str, name: str | None, takes: Iterable[Argument]) -> str:
     """Say what a checkpoint is, and show the YAML that would describe it, with its arguments."""
     build = f" {{_target_: {library}.{name}}}"
     if library == "transformers":

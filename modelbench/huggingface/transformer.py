@@ -72,7 +72,9 @@ def _class(found: Files, config: Keys, where: str) -> Class:
         return kind
     library = package("transformers")
     if library is None:
-        raise ValueError("model=huggingface: transformers is not installed; pip install transformers")
+        raise ValueError(
+            "model=huggingface: transformers is not installed; pip install transformers"
+        )
     near = config_class(config.get("model_type"))
     files = _modeling(near.file) if near else []
     kind = next((k for file in files if (k := library.find(where, file))), None)
@@ -93,39 +95,47 @@ def _modeling(configuration: Path) -> list[Path]:
 
 def _ways(subject: Subject) -> list[Inputs]:
     """Give whole inputs, the most likely first; none where it takes what cannot be told."""
-    senses: list[list[Inputs]] = []
-    sees = [n for n in vision.IMAGES if n in subject.takes]
-    sounds = [n for n in SOUNDS if n in subject.takes]
-    told, main = subject.modalities, subject.main
-    reads = "input_ids" in subject.takes
-    given: str | None = None
     if "past_values" in subject.takes:
         return series.series(subject)
-    if sees and ("image" in told or "video" in told or main in sees or subject.wants(sees[0])):
-        senses.append(vision.images(subject))
-        given = "image"
-    elif main in vision.VIDEOS or any(subject.wants(n) for n in vision.VIDEOS):
-        senses.append(vision.videos(subject))
-    elif {"hidden_states", "grid_thw"} <= subject.takes.keys():
-        senses.append(vision.images(subject))
-    if sounds and (("audio" in told and given is None) or main in sounds or subject.wants(sounds[0])):
-        senses.append(audio.sounds(subject, main if main in sounds else sounds[0]))
-        given = given or "audio"
-    if reads and (main == "input_ids" or subject.wants("input_ids") or ("text" in told and given)):
+    given, senses = _senses(subject)
+    if _reads(subject, given):
         senses.append(_texts(subject, given))
     if subject.decodes and senses:
         alone: list[Inputs] = [] if subject.takes["decoder_input_ids"].required else [{}]
         senses.append([text.decoder_tokens(subject), *alone])
     ways = [_joined(parts) for parts in product(*senses)] if senses else []
-    if subject.decodes:  # whether the decoder is given its own, first
+    if subject.decodes:  # those in which the decoder is given its own text, first
         ways.sort(key=lambda way: "decoder_input_ids" not in way)
-    if given and reads and main == "input_ids" and not subject.wants(sees[0] if sees else ""):
-        ways = [*ways[: MOST - 1], text.tokens(subject)]
-        if subject.decodes:
-            ways[-1] = ways[-1] | text.decoder_tokens(subject)
-    unknown = [a.name for a in subject.takes.values() if a.required]
-    ways = [way for way in ways if set(unknown) <= way.keys()]
-    return ways[:MOST]
+    if given and subject.main == "input_ids":  # last, the text alone
+        written = text.decoder_tokens(subject) if subject.decodes else {}
+        ways = [*ways[: MOST - 1], text.tokens(subject) | written]
+    needed = {argument.name for argument in subject.takes.values() if argument.required}
+    return [way for way in ways if needed <= way.keys()][:MOST]
+
+
+def _senses(subject: Subject) -> tuple[str | None, list[list[Inputs]]]:
+    """Give what it takes beside text: which sense a text has placeholders for, and the ways."""
+    told, main, takes = subject.modalities, subject.main, subject.takes
+    sees = [name for name in vision.IMAGES if name in takes]
+    sounds = [name for name in SOUNDS if name in takes]
+    given: str | None = None
+    senses: list[list[Inputs]] = []
+    if sees and ({"image", "video"} & told or main in sees or subject.wants(sees[0])):
+        given, senses = "image", [vision.images(subject)]
+    elif any(subject.wants(name) for name in vision.VIDEOS):
+        senses = [vision.videos(subject)]
+    elif {"hidden_states", "grid_thw"} <= takes.keys():
+        senses = [vision.images(subject)]
+    heard = sounds and (("audio" in told and given is None) or main in sounds)
+    if heard or (sounds and subject.wants(sounds[0])):
+        senses.append(audio.sounds(subject, main if main in sounds else sounds[0]))
+        given = given or "audio"
+    return given, senses
+
+
+def _reads(subject: Subject, given: str | None) -> bool:
+    wanted = subject.wants("input_ids") or (given and "text" in subject.modalities)
+    return "input_ids" in subject.takes and bool(wanted)
 
 
 def _texts(subject: Subject, given: str | None) -> list[Inputs]:
@@ -145,7 +155,7 @@ def _axes(subject: Subject, ways: list[Inputs]) -> tuple[Keys, Keys]:
     if targets & {"Image", "Video", "Patches"}:
         found.append(vision.axes(subject, frames="Video" in targets))
     if targets & {"Audio", "Spectrogram"}:
-        found.append(audio.axes(subject, first))
+        found.append(audio.axes(first))
     if targets & {"Tokens", "Prompt"}:
         found.append(text.axes(subject))
     axes = {axis: size for each in found for axis, size in each["axes"].items()}

@@ -38,8 +38,8 @@ def images(subject: Subject) -> list[Inputs]:
     else:
         ways += [plain, {name: {**image, "several": 1}}]
     clips = subject.settings.number("num_frames", "frames_per_clip") is not None
-    if (clips or "video" in subject.modalities) and not ways[0][name]["_target_"].endswith("Video"):
-        ways.append({name: source("Video", image=image)})
+    if (clips or "video" in subject.modalities) and "text" not in subject.modalities:
+        ways += [] if "Video" in str(ways[0]) else [{name: source("Video", image=image)}]
     return [way | _further(subject, way) for way in ways]
 
 
@@ -47,9 +47,7 @@ def videos(subject: Subject) -> list[Inputs]:
     """Give the ways in which a model may take its videos."""
     name = next(n for n in (*VIDEOS, subject.main) if n in subject.takes)
     image = image_source(subject)
-    return [
-        {name: source("Video", image=image, channels_first=first)} for first in (None, True)
-    ]
+    return [{name: source("Video", image=image, channels_first=first)} for first in (None, True)]
 
 
 def axes(subject: Subject, *, frames: bool) -> Keys:

@@ -64,9 +64,11 @@ class Spectrogram:
         """Speak, and take the logarithm of the mel bands."""
         frames = self.length or draw.sizes["audio_length"]
         wave = voices(draw, max(WINDOW, frames * HOP), RATE)
-        power = torch.stft(
-            wave, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True
-        ).abs()[..., :frames].square()
+        power = (
+            torch.stft(wave, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True)
+            .abs()[..., :frames]
+            .square()
+        )
         if power.shape[-1] < frames:
             power = torch.nn.functional.pad(power, (0, frames - power.shape[-1]))
         bands = (_mel(self.bins) @ power).clamp_min(1e-10).log10()

@@ -45,7 +45,7 @@ class Image:
         """Crop squares out of the picture and resize them."""
         crops = self.crops(draw, draw.sizes["batch_size"] * (self.several or 1))
         pixels = self._normalised(crops)
-        return pixels.unflatten(0, (-1, self.several)) if self.several else pixels
+        return pixels.reshape(-1, self.several, *pixels.shape[1:]) if self.several else pixels
 
     def crops(self, draw: Draw, count: int) -> list[np.ndarray]:
         """Cut out so many pieces of the picture, 8-bit `[height, width]` or `[..., 3]`."""

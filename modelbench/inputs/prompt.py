@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,20 +43,19 @@ class Prompt(Tokens):
         return torch.cat([row.expand(len(text), -1), text], dim=1)
 
     @torch.no_grad()
-    def counted(self, model: Any, given: dict[str, Tensor]) -> int | None:
-        """Ask the model for how many placeholders it has features, by the other inputs."""
-        import inspect
+    def counted(self, model: Any, given: Mapping[str, Tensor]) -> int | None:
+        """Ask the model for how many placeholders a sample has features, by the other inputs.
 
-        if self.asks is None or self.step is not None:
+        None where nothing is to be asked.
+        """
+        if self.asks is None:
             return self.count
         ask = getattr(model, self.asks, None) or getattr(model.model, self.asks)
         takes = inspect.signature(ask).parameters
         found = ask(**{name: tensor for name, tensor in given.items() if name in takes})
-        if hasattr(found, "pooler_output") and found.pooler_output is not None:
-            found = found.pooler_output
-        elif hasattr(found, "last_hidden_state"):
-            found = found.last_hidden_state
-        features = list(found) if isinstance(found, list | tuple) else [found]
+        for name in ("pooler_output", "last_hidden_state"):
+            found = getattr(found, name, None) if getattr(found, name, None) is not None else found
+        features: list[Tensor] = list(found) if isinstance(found, list | tuple) else [found]
         rows = sum(each.numel() // each.shape[-1] for each in features)
         return rows // len(next(iter(given.values())))
 

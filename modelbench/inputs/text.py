@@ -58,7 +58,7 @@ class Tokens:
                 )
         else:
             tokens = self._bytes(draw, rows, length)
-        return tokens.unflatten(0, (-1, self.several)) if self.several else tokens
+        return tokens.reshape(-1, self.several, length) if self.several else tokens
 
     def _bytes(self, draw: Draw, rows: int, length: int) -> Tensor:
         text = torch.tensor(list(self._text(draw).encode()), dtype=torch.int64)
@@ -68,7 +68,9 @@ class Tokens:
             plain = [n for n in range(min(self.vocab_size, 256)) if n not in self.special]
             allowed = torch.tensor(plain or [0])
             tokens = torch.where(
-                torch.isin(tokens, torch.tensor(self.special)), allowed[tokens % len(allowed)], tokens
+                torch.isin(tokens, torch.tensor(self.special)),
+                allowed[tokens % len(allowed)],
+                tokens,
             )
         if self.end is not None:
             tokens[:, -1] = self.end

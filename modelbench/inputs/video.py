@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ class Video:
     moved by some pixels from one to the next.
     """
 
-    image: Image = Image()
+    image: Image = field(default_factory=Image)
     channels_first: bool = False
 
     def axes(self) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ class Pipeline(nn.Module):
         given: dict[str, Any] = {
             "prompt": [self.prompt] * count, "class_labels": list(range(count)),
             "height": size, "width": size, "num_inference_steps": steps, "guidance_scale": 1.0,
-            "output_type": output_type, "use_resolution_binning": False, "generator": torch.Generator().manual_seed(0),
+            "output_type": output_type, "use_resolution_binning": False,
+            "generator": torch.Generator().manual_seed(0),
         }  # fmt: skip
         images = self.pipeline(**{k: v for k, v in given.items() if k in takes}).images
         if isinstance(images, Tensor):
@@ -95,7 +96,8 @@ class Pipeline(nn.Module):
     @property
     def scale(self) -> int:
         """Pixels for one of the latents, along either side."""
-        levels = getattr(self.vae.config, "block_out_channels", (1, 1, 1, 1))
+        vae: Any = self.vae
+        levels = getattr(vae.config, "block_out_channels", (1, 1, 1, 1))
         return int(2 ** (len(levels) - 1))
 
     def parts(self, batch: Batch) -> dict[str, Batch]:

@@ -45,7 +45,8 @@ def denoise_step(model: Pipeline, batch: Batch) -> Callable[[], Any]:
 
 def vae_decode(model: Pipeline, batch: Batch) -> Callable[[], Any]:
     """Decode latents."""
-    return partial(model.vae.decode, batch.named()["noise"])
+    vae: Any = model.vae
+    return partial(vae.decode, batch.named()["noise"])
 
 
 class Generate:
