@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import importlib
@@ -26,11 +27,25 @@ WANTED = {
 }
 
 
+SEEN: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
+"""Sections that were held already: the jobs of a sweep have most of theirs in common."""
+
+
 def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
     """Hold one section against its dataclass and add what does not fit to `found`.
 
     Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
     """
+    key = path, kind, repr(values)
+    if key not in SEEN:
+        wrong: list[str] = []
+        SEEN[key] = _held(path, kind, values, wrong), wrong
+    plain, wrong = SEEN[key]
+    found += wrong
+    return copy.deepcopy(plain)
+
+
+def _held(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
     fields = {field.name for field in dataclasses.fields(kind)}

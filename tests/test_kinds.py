@@ -129,3 +129,14 @@ def test_a_processor_that_is_not_its_own(
     done = command("model=huggingface", f"model.checkpoint={folder}", "test=structure")
     assert done.status == 1
     assert message in done.err
+
+
+def test_audio_that_is_shorter_than_its_convolutions_take(tmp_path: Path, command: Any) -> None:
+    """(8 - 1) * 5 + 10 samples leave one frame; the least is named, and a size above it runs."""
+    folder = save("wav2vec2", tmp_path)
+    done = command("model=huggingface", f"model.checkpoint={folder}", "audio_length=44")
+    assert done.status == 1
+    assert "audio_length=44: too small for wav2vec2; the least that works is 45" in done.err
+    workload, _ = found(folder, "audio_length=45")
+    with torch.no_grad():
+        assert workload.batch().call(workload.build()).logits.shape[1] == 1

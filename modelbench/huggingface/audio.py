@@ -45,15 +45,26 @@ def sounds(subject: Subject, name: str) -> list[Inputs]:
     return found
 
 
-def axes(inputs: Inputs) -> Keys:
-    """Give the axis of sound, which is that of the source that counts."""
+def axes(subject: Subject, inputs: Inputs) -> Keys:
+    """Give the axis of sound, which is that of the source that counts, and the least it takes."""
     targets = {str(node["_target_"]) for node in inputs.values() if "length" not in node}
     if "modelbench.inputs.Audio" in targets:
         rate = next(n["sampling_rate"] for n in inputs.values() if "sampling_rate" in n)
-        return {"axes": {"audio_length": int(SECONDS * rate)}, "limits": {"audio_length": {}}}
+        return {"axes": {"audio_length": int(SECONDS * rate)}, "limits": {"audio_length": {"min": _least(subject)}}}
     if "modelbench.inputs.Spectrogram" in targets:
         return {"axes": {"audio_length": USUAL_FRAMES}, "limits": {"audio_length": {}}}
     return {"axes": {}, "limits": {}}
+
+
+def _least(subject: Subject) -> int:
+    """Give the samples of which convolutions without padding leave one frame."""
+    kernels, strides = (subject.settings.find(key) for key in ("conv_kernel", "conv_stride"))
+    if not isinstance(kernels, list | tuple) or not isinstance(strides, list | tuple):
+        return 1
+    least = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=False):
+        least = (least - 1) * stride + kernel
+    return least
 
 
 def fixed_frames(subject: Subject) -> int | None:

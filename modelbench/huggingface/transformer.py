@@ -155,7 +155,7 @@ def _axes(subject: Subject, ways: list[Inputs]) -> tuple[Keys, Keys]:
     if targets & {"Image", "Video", "Patches"}:
         found.append(vision.axes(subject, frames="Video" in targets))
     if targets & {"Audio", "Spectrogram"}:
-        found.append(audio.axes(first))
+        found.append(audio.axes(subject, first))
     if targets & {"Tokens", "Prompt"}:
         found.append(text.axes(subject))
     axes = {axis: size for each in found for axis, size in each["axes"].items()}
