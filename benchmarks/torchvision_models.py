@@ -1,4 +1,4 @@
-"""Our figures against torchvision's own, and its pictures: python benchmarks/torchvision_models.py [N].
+"""Our figures against torchvision's, and its pictures: benchmarks/torchvision_models.py [N].
 
 All classifiers, or N of them drawn by a seed: parameters and GMACs as its weights' `num_params` and
 `_ops` say, and how long the stage `visualization` takes, the autograd graph with it.
