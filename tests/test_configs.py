@@ -11,10 +11,18 @@ from checkpoints import gpt2
 from hydra import compose, initialize_config_dir
 
 from modelbench import config as schema
+from modelbench import locate
+from modelbench.builders import timm, torchvision
 from modelbench.mistakes import check
 from modelbench.usage import usage
 
 CHECKPOINT = "openai-community/gpt2"
+NEEDS = {
+    "huggingface": [f"model.checkpoint={CHECKPOINT}"],
+    "torchvision": ["model.arch=resnet50"],
+    "timm": ["model.arch=vit_tiny_patch16_224"],
+}
+"""What a model cannot be chosen without."""
 YAMLS = sorted(schema.CONF.rglob("*.yaml"))
 
 
@@ -30,7 +38,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 32
+    assert len(YAMLS) == 34
     assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
 
 
@@ -39,6 +47,18 @@ def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the checkpoint that the YAML of `huggingface` names lie here instead of on the hub."""
     monkeypatch.chdir(tmp_path)
     gpt2().save_pretrained(CHECKPOINT)
+
+
+@pytest.fixture(autouse=True)
+def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the names of torchvision and timm be known where they are not installed."""
+    entry = {"kind": "classification", "size": 224, "mean": None, "std": None, "takes": [],
+             "url": None, "built_for": None}  # fmt: skip
+    monkeypatch.setattr(torchvision, "entry", lambda *_: entry)
+    monkeypatch.setattr(timm, "entry", lambda *_: {})
+    monkeypatch.setattr(locate, "trouble", lambda target, real=locate.trouble: (
+        None if target.startswith(("torchvision.", "timm.")) else real(target)
+    ))  # fmt: skip
 
 
 def words(path: Path) -> list[str]:
@@ -56,7 +76,7 @@ def test_each_yaml_composes(path: Path) -> None:
     assert first.startswith("# ")
     if path.parent != schema.CONF:
         sign = "+" if path.parent.name == "experiment" else ""
-        needs = [f"model.checkpoint={CHECKPOINT}"] if path.stem == "huggingface" else []
+        needs = NEEDS.get(path.stem, [])
         composed(f"{sign}{path.parent.name}={path.stem}", *needs)
         assert first.removeprefix("# ") in usage()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from modelbench.graph.layout import Layout, LayoutError
 from modelbench.graph.levels import Levels
 from modelbench.graph.picture import LONGEST, Limits, picture
 from modelbench.graph.trace import Trace, trace
+from modelbench.inputs import Noise
 from modelbench.measure.flops import count_macs
 from modelbench.models.unet import UNet
 from modelbench.stages.stage import Context
@@ -340,6 +341,46 @@ def test_what_takes_too_long_to_draw_leaves_its_source(command: Command) -> None
     assert "its source is graph/autograd_Toy.dot" in "".join(stage["details"]["notes"])
 
 
+class Dense(nn.Module):
+    """Each layer is told by all before it."""
+
+    def __init__(self, depth: int = 40) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(8 * (i + 1), 8) for i in range(depth))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Go on from all that is known."""
+        known = [x]
+        for layer in self.layers:
+            known.append(layer(torch.cat(known, 1)))
+        return known[-1]
+
+
+def test_a_dense_autograd_graph_costs_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Graphviz is given less time for it than for the architecture, which is drawn."""
+    given: list[float] = []
+    draw = Layout.draw
+
+    def seen(self: Layout, source: str, ending: str, timeout_s: float, dpi: int = 72) -> bytes:
+        given.append(timeout_s)
+        if "AccumulateGrad" in source:
+            raise LayoutError(f"Graphviz was not done with it in {timeout_s:g} s")
+        return draw(self, source, ending, timeout_s, dpi)
+
+    monkeypatch.setattr(Layout, "draw", seen)
+    context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)
+    dense = replace(
+        workload("model=toy"), recipe={"_target_": f"{__name__}.Dense"},
+        sources={"0": Noise(("batch_size", 8))}, prepare={}, measure=None,
+    )  # fmt: skip
+    report = Visualization()(dense, context)
+    assert given[-1] == 5 < given[0] == 20
+    assert "graph/model_graph_Dense.svg" in report.artifacts
+    assert "not done with it in 5 s (test.visualization.autograd_layout_s)" in report.notes[-1]
+
+
 def test_a_model_that_looks_at_numbers_is_drawn_for_real(command: Command) -> None:
     """Which way it took is what is seen."""
     done = command("model=toy", "test=visualization", "model.build._target_=toys.Numbers")
@@ -364,7 +405,7 @@ def test_wrong_settings_are_mistakes(command: Command) -> None:
     done = command("model=toy", "test=visualization", "test.visualization.depth=0")
     assert "depth=0: expected 1 or more, or null" in done.err
     done = command("model=toy", "test=visualization", "test.visualization.layout=3")
-    known = "(known: autograd, depth, layout_s, nodes, timeout_s)"
+    known = "(known: autograd, autograd_layout_s, depth, layout_s, nodes, timeout_s)"
     assert f"unknown key; did you mean layout_s? {known}" in done.err
 
 

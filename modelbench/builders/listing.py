@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Entries = dict[str, dict[str, Any]]
@@ -31,17 +31,27 @@ def torchvision() -> Entries:
         built = inspect.signature(builder).return_annotation
         # Annotations may be strings, of which the module knows the class
         built = getattr(sys.modules[builder.__module__], str(built), built)
-        arguments = inspect.signature(built).parameters if isinstance(built, type) else {}
+        parameters = inspect.signature(built).parameters if isinstance(built, type) else {}
         found[name] = {
             "kind": parts[2] if len(parts) > 3 else "classification",
             "size": (seen.get("crop_size") or seen.get("resize_size") or [None])[0],
             "mean": seen.get("mean"),
             "std": seen.get("std"),
-            "fixed": any(argument in arguments for argument in SIZED),
+            "built_for": _built_for(parameters, weights),
             "takes": list(inspect.signature(builder).parameters),
             "url": weights.url if weights is not None else None,
         }
     return found
+
+
+def _built_for(arguments: Mapping[str, inspect.Parameter], weights: Any) -> dict[str, Any] | None:
+    """Give the argument with which a builder makes a model for the size of its weights."""
+    for argument in SIZED:
+        if argument in arguments and weights is not None:
+            size = list(weights.meta["min_size"])
+            one = str(arguments[argument].annotation) in {"int", str(int)}
+            return {argument: size[0] if one else size}
+    return None
 
 
 def timm() -> Entries:

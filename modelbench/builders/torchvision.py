@@ -18,6 +18,8 @@ AS_TRAINED: Mapping[str, Keys] = {
 
 PICTURE, CLIP_SIZE, FLOW_SIZE = 480, 112, 256
 """Sizes where the weights name none; detectors resize each image to their own."""
+PAN = 4
+"""Pixels between the two images of an optical flow."""
 
 
 def describe(
@@ -56,6 +58,7 @@ def describe(
     if not from_library:
         build |= AS_TRAINED.get(str(arch), {})
         build |= {"aux_loss": True} if "aux_loss" in told["takes"] else {}
+        build |= told["built_for"] or {}
     keys = kind({**told, "size": _size(arguments) or told["size"]})
     build = keys.get("build", dict)(recipe(build | dict(arguments), file))
     source = {"checkpoint": told["url"]} if from_library else {}
@@ -64,7 +67,8 @@ def describe(
 
 def _size(arguments: Mapping[str, Any]) -> int | None:
     """Give the size that a model is built for, where the arguments of its builder say it."""
-    given = next((arguments[k] for k in ("image_size", "input_size") if k in arguments), None)
+    sized = ("image_size", "input_size", "spatial_size")
+    given = next((arguments[key] for key in sized if key in arguments), None)
     return given if given is None or isinstance(given, int) else given[0]
 
 
@@ -75,7 +79,7 @@ def _image(told: Mapping[str, Any], target: str = "modelbench.inputs.Image", **m
 
 def _axes(told: Mapping[str, Any], size: int) -> Keys:
     size = told["size"] or size
-    fixed = {"limits": {"image_size": {"min": size, "max": size}}} if told["fixed"] else {}
+    fixed = {"limits": {"image_size": {"min": size, "max": size}}} if told["built_for"] else {}
     return {"axes": {"batch_size": 1, "image_size": size}, **fixed}
 
 
@@ -111,11 +115,13 @@ def _video(told: Mapping[str, Any]) -> Keys:
 
 def _optical_flow(told: Mapping[str, Any]) -> Keys:
     scaled: Keys = {**told, "mean": [0.5], "std": [0.5]}  # to -1..1, as its weights' transforms do
-    frames = [_image(scaled, "modelbench.video.Frame", channels=3, at=at) for at in (0, 4)]
+    frames = [_image(scaled, "modelbench.video.Frame", channels=3, at=at) for at in (0, PAN)]
+    target = "modelbench.builders.optical_flow.pan"
     return {
         **_axes(told, FLOW_SIZE),
         "limits": {"image_size": {"min": 128, "multiple_of": 8}},
         "inputs": {"image1": frames[0], "image2": frames[1]},
+        "loss": {"_target_": target, "pixels": PAN},
     }
 
 

@@ -37,11 +37,14 @@ class Visualization(Stage):
     """Draw the autograd graph as well."""
     layout_s: float = 20.0
     """Seconds that Graphviz may take for one picture."""
+    autograd_layout_s: float = 5.0
+    """The same for the autograd graph: most take two, and what is dense takes minutes."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         super().__post_init__()
         positive("layout_s", self.layout_s)
+        positive("autograd_layout_s", self.autograd_layout_s)
         if self.nodes < 10:
             raise ValueError(f"nodes={self.nodes}: expected 10 or more")
         if self.depth is not None and self.depth < 1:
@@ -122,12 +125,13 @@ class Gallery:
         self._write(f"{name}.dot", graph.source.encode())
         report.metric("autograd_nodes", graph.operations, "count")
         self._context.say("drawing the backward pass")
+        patience = min(self._settings.layout_s, self._settings.autograd_layout_s)
         try:
-            svg = self._layout.draw(graph.source, "svg", self._settings.layout_s)
+            svg = self._layout.draw(graph.source, "svg", patience)
         except LayoutError as error:
             report.notes.append(
                 f"the autograd graph of {graph.operations:,} nodes is not drawn: {error} "
-                f"(test.visualization.layout_s); its source is graph/{name}.dot"
+                f"(test.visualization.autograd_layout_s); its source is graph/{name}.dot"
             )
             return
         self._write(f"{name}.svg", svg)
