@@ -190,6 +190,28 @@ def test_linears_of_sequences_are_lowered(monkeypatch: pytest.MonkeyPatch) -> No
     assert kept(given, made) == pytest.approx(kept(given, wanted), abs=1)
 
 
+class Fading(nn.Module):
+    """An untrained network in which what flows becomes ever smaller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 3, 3, bias=False)
+        with torch.no_grad():
+            self.first.weight.mul_(1e-7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve twice."""
+        result: Tensor = self.last(self.first(x))
+        return result
+
+
+@X86
+def test_small_activations_are_not_made_zero() -> None:
+    """The step between two values of 8 bits is as small as they need it."""
+    given = workload(Fading)
+    assert kept(given, Static(quantizer=x86(), batches=2).ship(given, phases=False)) > 25
+
+
 @X86
 def test_what_cannot_be_quantized_is_left_out_with_the_reason() -> None:
     """Whatever the quantizer raises."""

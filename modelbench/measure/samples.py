@@ -29,14 +29,13 @@ FAR = 1000
 class Samples:
     """Inputs of one model, with its outputs in single precision."""
 
-    @torch.inference_mode()
     def __init__(self, workload: Workload, model: nn.Module, seconds: float) -> None:
         """Call the model for so many seconds; at least once, with the workload's own input."""
         self._pairs: list[tuple[Batch, Any]] = []
         self._seconds, end = seconds, perf_counter() + seconds
         held = 0
         for batch in unseen(workload, MOST):
-            wanted = batch.call(model)
+            wanted = _call(batch, model)
             held += sum(tensor.nbytes for tensor in named_tensors(wanted).values())
             if all_finite(wanted):
                 self._pairs.append((batch, wanted))
@@ -44,16 +43,21 @@ class Samples:
             if late or held > MOST_BYTES:
                 break
 
-    @torch.inference_mode()
     def held_against(self, shipped: Shipped) -> tuple[Spread, int]:
         """Compare the shipped model's outputs; give the number of calls that were compared too."""
         end = perf_counter() + self._seconds
         found = []
         for batch, wanted in self._pairs:
-            found.append(fidelity(wanted, shipped.batch(batch).call(shipped.model)))
+            found.append(fidelity(wanted, _call(shipped.batch(batch), shipped.model)))
             if perf_counter() > end + (PATIENCE * self._seconds if len(found) < ENOUGH else 0):
                 break
         return Spread.of(found), len(found)
+
+
+@torch.inference_mode()
+def _call(batch: Batch, model: nn.Module) -> Any:
+    """Call it; the input is made outside, since code is compiled anew for an inference tensor."""
+    return batch.call(model)
 
 
 def unseen(workload: Workload, count: int) -> Iterator[Batch]:
