@@ -44,10 +44,10 @@ def main() -> None:
     for kind, _, name in drawn:
         kinds.setdefault(kind, Counter())
         kinds[kind]["drawn"] += 1
-        kinds[kind]["native"] += name in ran
-        kinds[kind]["here"] += name in ran and found[name] is None
+        kinds[kind]["native"] += int(name in ran)
+        kinds[kind]["here"] += int(name in ran and found[name] is None)
     rows = [(kind, c["drawn"], c["native"], c["here"]) for kind, c in sorted(kinds.items())]
-    total = tuple(sum(row[i] for row in rows) for i in (1, 2, 3))
+    total = [sum(counts) for counts in list(zip(*rows, strict=True))[1:]]
     title = f"transformers {transformers.__version__}, seed {seed}"
     table(title, ("kind", "drawn", "run by themselves", "run here"), [*rows, ("all", *total)])
     for name, reason in found.items():

@@ -33,7 +33,9 @@ class Composer:
         self._changed = []
         values = [text for text in overrides if VALUE.match(text)]
         rest = tuple(text for text in overrides if text not in values)
-        parsed = [(each.key_or_group, each.value()) for each in self._parser.parse_overrides(values)]
+        parsed = [
+            (each.key_or_group, each.value()) for each in self._parser.parse_overrides(values)
+        ]
         if rest not in self._known:
             self._known[rest] = compose("config", list(rest))
         config = self._known[rest]

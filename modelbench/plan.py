@@ -79,9 +79,7 @@ def make_importable(folders: Sequence[Path]) -> None:
             sys.path.insert(0, folder)
 
 
-def _check(
-    overrides: list[str], places: Sequence[Path], made: Plan, composer: Composer
-) -> None:
+def _check(overrides: list[str], places: Sequence[Path], made: Plan, composer: Composer) -> None:
     """Compose one job, and add what is wrong with it."""
     try:
         before: Any = None

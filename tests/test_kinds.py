@@ -54,7 +54,9 @@ def found(folder: Path, *words: str) -> tuple[Workload, dict[str, Any]]:
 def test_each_kind_is_told_from_its_class(name: str, tmp_path: Path) -> None:
     """Axes, inputs, phases and loss are right, every phase runs, and the loss has a gradient."""
     axes, inputs, phases, loss = KINDS[name]
-    workload, model = found(save(name, tmp_path), *(["model.steps=2"] if phases is DIFFUSES else []))
+    workload, model = found(
+        save(name, tmp_path), *(["model.steps=2"] if phases is DIFFUSES else [])
+    )
     assert workload.axes == {"batch_size": 1, **axes}
     assert list(model["inputs"]) == inputs
     assert workload.phases == phases

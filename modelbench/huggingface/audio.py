@@ -50,7 +50,10 @@ def axes(subject: Subject, inputs: Inputs) -> Keys:
     targets = {str(node["_target_"]) for node in inputs.values() if "length" not in node}
     if "modelbench.inputs.Audio" in targets:
         rate = next(n["sampling_rate"] for n in inputs.values() if "sampling_rate" in n)
-        return {"axes": {"audio_length": int(SECONDS * rate)}, "limits": {"audio_length": {"min": _least(subject)}}}
+        return {
+            "axes": {"audio_length": int(SECONDS * rate)},
+            "limits": {"audio_length": {"min": _least(subject)}},
+        }
     if "modelbench.inputs.Spectrogram" in targets:
         return {"axes": {"audio_length": USUAL_FRAMES}, "limits": {"audio_length": {}}}
     return {"axes": {}, "limits": {}}
