@@ -93,6 +93,14 @@ def t5() -> Any:
     return transformers.T5ForConditionalGeneration(config)
 
 
+def decisions() -> Any:
+    """Build a model of states, actions and rewards, which is no kind that is understood."""
+    config = transformers.DecisionTransformerConfig(
+        hidden_size=16, n_layer=1, n_head=1, state_dim=3, act_dim=2
+    )
+    return transformers.DecisionTransformerModel(config)
+
+
 def unconditional() -> Any:
     """Build a pipeline of one UNet."""
     return diffusers.DDPMPipeline(diffusers.UNet2DModel(**UNET), diffusers.DDPMScheduler())
@@ -298,6 +306,7 @@ SAVED: Mapping[str, Callable[[], Any]] = {
         gpt2, clip, siglip, llama, bert, roberta, vit, resnet, t5,
         unconditional, class_conditional, stable_diffusion, whisper, wav2vec2, audio_classifier,
         detector, segmenter, depth, video, llava, qwen_vl, forecaster, mixtral, dit, flux,
+        decisions,
     )
 }  # fmt: skip
 

@@ -128,6 +128,7 @@ def test_a_loss_that_starts_elsewhere_is_a_warning(command: Command) -> None:
     assert any("away from the 1.609 of a model that guesses" in w for w in stage["warnings"])
 
 
+@pytest.mark.slow
 def test_labelled_data_is_learnt(command: Command) -> None:
     """With the accuracy before and after on digits that training does not see."""
     done = command("model=cnn", "test=algorithm", "test.algorithm.data_steps=200")

@@ -88,6 +88,7 @@ def test_every_option_and_key_is_documented() -> None:
         assert f"| `{key}` |" in page, key
 
 
+@pytest.mark.slow
 def test_every_metric_is_documented(command: Command) -> None:
     """Each that a run writes, with its phase generalised."""
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")

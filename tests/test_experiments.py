@@ -35,6 +35,7 @@ def test_shipped_experiments_have_no_mistakes(name: str) -> None:
     assert plan([f"+experiment={name}"], [], multirun=True, dry=True).mistakes == []
 
 
+@pytest.mark.slow
 def test_the_smoke_experiment(command: Command) -> None:
     """Five models over two input configurations: one parent, and every child has finished."""
     from mlflow import MlflowClient

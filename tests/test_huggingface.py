@@ -218,13 +218,18 @@ def test_every_stage_on_each_kind(name: str, tmp_path: Path, command: Command) -
 
 
 def test_a_kind_that_is_not_understood(tmp_path: Path, command: Command) -> None:
-    """Says so, and shows a YAML that works once its inputs are completed."""
-    folder = save("t5", tmp_path)
+    """Says so, and shows a YAML with its own arguments, which works once it is completed."""
+    folder = save("decisions", tmp_path)
     done = command("model=huggingface", f"model.checkpoint={folder}")
     assert done.status == 1
-    assert "a T5ForConditionalGeneration of transformers" in done.err
-    shown = done.err.partition("model=mine\n")[2]
-    shown += "        decoder_input_ids: {_target_: modelbench.inputs.Tokens, vocab_size: 300}\n"
+    assert "a DecisionTransformerModel of transformers" in done.err
+    assert "may be given actions, rewards, returns_to_go, timesteps, attention_mask" in done.err
+    shown = done.err.partition("model=mine\n")[2].replace("[batch_size, N]", "[batch_size, 4, 3]")
+    for name, width in (("actions", 2), ("rewards", 1), ("returns_to_go", 1)):
+        shape = f"[batch_size, 4, {width}]"
+        shown += f"        {name}: {{_target_: modelbench.inputs.Noise, shape: {shape}}}\n"
+    for name in ("timesteps", "attention_mask"):
+        shown += f"        {name}: {{_target_: modelbench.inputs.Full, shape: [batch_size, 4]}}\n"
     own = tmp_path / "my_configs" / "model" / "mine.yaml"
     own.parent.mkdir(parents=True)
     own.write_text(shown)

@@ -50,7 +50,13 @@ def found(folder: Path, *words: str) -> tuple[Workload, dict[str, Any]]:
     return Workload.of({**config, "model": model}, axes_of(config), CPU), model
 
 
-@pytest.mark.parametrize("name", KINDS)
+ALIKE = {"audio_classifier", "segmenter", "depth", "forecaster", "dit", "flux", "video"}
+"""Kinds that take longer, or the same way through our code as another one."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=[pytest.mark.slow] if k in ALIKE else []) for k in KINDS]
+)
 def test_each_kind_is_told_from_its_class(name: str, tmp_path: Path) -> None:
     """Axes, inputs, phases and loss are right, every phase runs, and the loss has a gradient."""
     axes, inputs, phases, loss = KINDS[name]

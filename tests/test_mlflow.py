@@ -251,6 +251,7 @@ def test_a_stopped_job_is_killed_everywhere(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.slow
 def test_a_job_killed_outright_leaves_no_running_run(folder: Path) -> None:
     """SIGKILL cannot be caught: the workers end by themselves, the next job ends the run."""
     process = _start(folder, "test=[fine,hang]")
@@ -278,6 +279,7 @@ def test_several_processes_start_on_a_fresh_store(tmp_path: Path) -> None:
     assert [run.info.status for run in runs(tmp_path)] == ["FINISHED"] * 3
 
 
+@pytest.mark.slow
 def test_without_mlflow_installed(tmp_path: Path) -> None:
     """`tracker=none` needs no MLflow; the default says in one line that it is missing."""
     program = (

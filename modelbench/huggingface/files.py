@@ -117,7 +117,9 @@ def like(model: str, *keys: str) -> Keys:
     return {key: shipped[key] for key in keys}
 
 
-def not_understood(found: Files, library: str, name: str | None, takes: Iterable[Argument]) -> str:
+def not_understood(
+    found: Files, library: str, name: str | None, takes: Iterable[Argument], main: str = "sample"
+) -> str:
     """Say what a checkpoint is, and show the YAML that would describe it, with its arguments."""
     build = f" {{_target_: {library}.{name}}}"
     if library == "transformers":
@@ -128,8 +130,8 @@ def not_understood(found: Files, library: str, name: str | None, takes: Iterable
           pretrained_model_name_or_path: {found.told}"""
     known = list(takes)
     needed = [argument.name for argument in known if argument.required]
-    lines = [f"{each}: {_such(each)}" for each in needed or ["ARGUMENT"]]
-    further = [argument.name for argument in known if not argument.required]
+    lines = [f"{each}: {_such(each)}" for each in needed or [main]]
+    further = [each.name for each in known if not each.required and each.name != main]
     lines += [f"# and it may be given {', '.join(further)}"] if further else []
     inputs = "\n        ".join(lines)
     return f"""\

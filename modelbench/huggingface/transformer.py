@@ -23,7 +23,8 @@ def describe_transformer(found: Files, config: Keys) -> Keys:
     subject = Subject(found, Settings(config), _class(found, config, where))
     ways = _ways(subject)
     if not ways or not subject.takes:
-        raise ValueError(not_understood(found, "transformers", where, subject.takes.values()))
+        taken = subject.takes.values()
+        raise ValueError(not_understood(found, "transformers", where, taken, subject.main))
     keys = task(subject)
     axes, limits = _axes(subject, ways)
     if "new_tokens" in keys:
