@@ -21,6 +21,7 @@ from yaml import YAMLError
 from hydra_plugins.modelbench_jobs import with_jobs
 from modelbench import config as schema
 from modelbench import locate
+from modelbench.composing import Composer
 from modelbench.folders import reserve
 from modelbench.mistakes import changed_types, check
 from modelbench.overrides import Reader, as_typed, quoted
@@ -62,8 +63,9 @@ def plan(
         jobs: list[list[str]] = []
         if multirun and not made.mistakes:
             jobs = _listed([*extra, *(c[0] for c in choices)], choices, reader)
+        composer = Composer(parser, places)
         for job in with_jobs(jobs, list(_combinations(choices))):
-            _check([*extra, *job], places, made)
+            _check([*extra, *job], places, composer, made)
         if not (made.mistakes or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
     made.mistakes = list(dict.fromkeys(made.mistakes))
@@ -77,16 +79,16 @@ def make_importable(folders: Sequence[Path]) -> None:
             sys.path.insert(0, folder)
 
 
-def _check(overrides: list[str], places: Sequence[Path], made: Plan) -> None:
+def _check(overrides: list[str], places: Sequence[Path], composer: Composer, made: Plan) -> None:
     """Compose one job, and add what is wrong with it."""
     try:
-        config = compose("config", overrides)
+        config = composer.compose(overrides)
         checked = check(config, places)
         found = checked.mistakes
         if any(override.startswith("model.") for override in overrides):
             # The YAML's own value is the type of a key that no schema knows.
             groups = [o for o in overrides if not o.startswith("model.")]
-            before = _model(compose("config", groups))
+            before = _model(composer.compose(groups))
             found += changed_types("model", before, _model(config))
         if not found:
             made.targets += locate.installed_targets(checked.plain["model"]["build"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import importlib
@@ -31,12 +32,31 @@ def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) 
 
     Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
     """
+    key = (path, kind, repr(values))
+    if key not in _HELD:
+        said: list[str] = []
+        _HELD[key] = _section(path, kind, values, said), said
+    plain, mistakes = _HELD[key]
+    found += mistakes
+    return copy.deepcopy(plain)
+
+
+_HELD: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
+"""The jobs of a sweep have most sections in common."""
+
+
+def _section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
     fields = {field.name for field in dataclasses.fields(kind)}
     hints = {n: hint for n, hint in typing.get_type_hints(kind).items() if n in fields}
     before = len(found)
-    for key, value in values.items():
+    try:
+        whole = OmegaConf.merge(node, dict(values)) if _finite(values) else None
+    except OmegaConfBaseException:
+        whole = None  # some key does not fit: which ones, each by itself tells
+    node = node if whole is None else whole
+    for key, value in values.items() if whole is None else ():
         if key not in hints:
             found.append(f"{path}{key}: unknown key{suggest(key, hints)}")
             continue
@@ -61,6 +81,10 @@ def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) 
             found.append(f"{path}{first_line(error)}")
     plain: Any = OmegaConf.to_container(node)
     return dict(plain)
+
+
+def _finite(values: Mapping[Any, Any]) -> bool:
+    return all(math.isfinite(v) for v in values.values() if isinstance(v, float))
 
 
 def targeted(path: str, values: Mapping[str, Any], found: list[str]) -> dict[str, Any]:
