@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 _TOLD: dict[str, Any] = {}
 """What was told of each, so that the checks of a sweep and of its jobs ask but once."""
@@ -25,10 +25,16 @@ def described(config: DictConfig) -> DictConfig:
     asked = repr((node, list(_files(node))))
     if asked not in _TOLD:
         _TOLD[asked] = instantiate(node)  # resolved: it need not look at the whole
-    whole = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
-    assert isinstance(whole, DictConfig)
-    whole.model = OmegaConf.merge(_TOLD[asked], whole.model)
-    return whole
+    whole: Any = OmegaConf.to_container(config, resolve=False)
+    whole["model"] = _merged(_TOLD[asked], whole["model"])
+    return OmegaConf.create(whole)
+
+
+def _merged(told: Any, given: Any) -> Any:
+    """Give what is given over what was told, as OmegaConf merges, which takes longer."""
+    if not isinstance(told, Mapping) or not isinstance(given, Mapping):
+        return told if given == MISSING else given
+    return {**told, **{key: _merged(told.get(key), value) for key, value in given.items()}}
 
 
 def _files(node: Any) -> Iterator[tuple[str, int]]:

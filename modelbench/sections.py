@@ -9,7 +9,7 @@ import importlib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -27,30 +27,51 @@ WANTED = {
 }
 
 
-def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
+def section(
+    path: str,
+    kind: type,
+    values: Mapping[Any, Any],
+    found: list[str],
+    recipes: Sequence[str] = (),
+) -> dict[str, Any]:
     """Hold one section against its dataclass and add what does not fit to `found`.
 
     Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
+    The keys `recipes` may hold anything, are most of a model, and are taken as they are.
     """
     key = (path, kind, repr(values))
     if key not in _HELD:
         said: list[str] = []
-        _HELD[key] = _section(path, kind, values, said), said
+        _HELD[key] = _section(path, kind, values, said, recipes), said
     plain, mistakes = _HELD[key]
     found += mistakes
     return copy.deepcopy(plain)
 
 
+_MARKED = {"?", "$"}
+"""Characters that may mean something to OmegaConf."""
 _HELD: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
 """The jobs of a sweep have most sections in common."""
 
 
-def _section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
+def _section(
+    path: str,
+    kind: type,
+    values: Mapping[Any, Any],
+    found: list[str],
+    recipes: Sequence[str],
+) -> dict[str, Any]:
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
     fields = {field.name for field in dataclasses.fields(kind)}
     hints = {n: hint for n, hint in typing.get_type_hints(kind).items() if n in fields}
     before = len(found)
+    free = {
+        key: value
+        for key, value in values.items()
+        if key in recipes and isinstance(value, Mapping) and not _MARKED & set(str(value))
+    }
+    values = {**values, **dict.fromkeys(free)}
     try:
         whole = OmegaConf.merge(node, dict(values)) if _finite(values) else None
     except OmegaConfBaseException:
@@ -80,7 +101,7 @@ def _section(path: str, kind: type, values: Mapping[Any, Any], found: list[str])
         except (ValueError, OmegaConfBaseException) as error:
             found.append(f"{path}{first_line(error)}")
     plain: Any = OmegaConf.to_container(node)
-    return dict(plain)
+    return {**plain, **free}
 
 
 def _finite(values: Mapping[Any, Any]) -> bool:
