@@ -26,6 +26,9 @@ from modelbench.sections import (
     targeted,
 )
 
+RECIPES = ("build", "inputs", "phases", "loss", "data", "describe")
+"""Keys of a model that are held against what they name, and not against a type."""
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -62,7 +65,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
         **section("", schema.Settings, settings, found),
         "model": {
             **{key: value for key, value in raw["model"].items() if key in own},
-            **section("model.", schema.Model, known, found),
+            **section("model.", schema.Model, known, found, RECIPES),
         },
         "test": {name: _stage(name, raw["test"][name], folders, found) for name in raw["test"]},
         "device": section("device.", schema.Device, raw["device"], found),

@@ -63,9 +63,9 @@ def plan(
         jobs: list[list[str]] = []
         if multirun and not made.mistakes:
             jobs = _listed([*extra, *(c[0] for c in choices)], choices, reader)
-        composer = Composer(parser)
+        composer = Composer(parser, places)
         for job in with_jobs(jobs, list(_combinations(choices))):
-            _check([*extra, *job], places, made, composer)
+            _check([*extra, *job], places, composer, made)
         if not (made.mistakes or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
     made.mistakes = list(dict.fromkeys(made.mistakes))
@@ -79,17 +79,16 @@ def make_importable(folders: Sequence[Path]) -> None:
             sys.path.insert(0, folder)
 
 
-def _check(overrides: list[str], places: Sequence[Path], made: Plan, composer: Composer) -> None:
+def _check(overrides: list[str], places: Sequence[Path], composer: Composer, made: Plan) -> None:
     """Compose one job, and add what is wrong with it."""
     try:
-        before: Any = None
-        if any(override.startswith("model.") for override in overrides):
-            # The YAML's own value is the type of a key that no schema knows.
-            before = _model(composer([o for o in overrides if not o.startswith("model.")]))
-        config = composer(overrides)
+        config = composer.compose(overrides)
         checked = check(config, places)
         found = checked.mistakes
-        if before is not None:
+        if any(override.startswith("model.") for override in overrides):
+            # The YAML's own value is the type of a key that no schema knows.
+            groups = [o for o in overrides if not o.startswith("model.")]
+            before = _model(composer.compose(groups))
             found += changed_types("model", before, _model(config))
         if not found:
             made.targets += locate.installed_targets(checked.plain["model"]["build"])

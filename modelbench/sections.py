@@ -9,7 +9,7 @@ import importlib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -27,31 +27,57 @@ WANTED = {
 }
 
 
-SEEN: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
-"""Sections that were held already: the jobs of a sweep have most of theirs in common."""
-
-
-def section(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
+def section(
+    path: str,
+    kind: type,
+    values: Mapping[Any, Any],
+    found: list[str],
+    recipes: Sequence[str] = (),
+) -> dict[str, Any]:
     """Hold one section against its dataclass and add what does not fit to `found`.
 
     Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
+    The keys `recipes` may hold anything, are most of a model, and are taken as they are.
     """
-    key = path, kind, repr(values)
-    if key not in SEEN:
-        wrong: list[str] = []
-        SEEN[key] = _held(path, kind, values, wrong), wrong
-    plain, wrong = SEEN[key]
-    found += wrong
+    key = (path, kind, repr(values))
+    if key not in _HELD:
+        said: list[str] = []
+        _HELD[key] = _section(path, kind, values, said, recipes), said
+    plain, mistakes = _HELD[key]
+    found += mistakes
     return copy.deepcopy(plain)
 
 
-def _held(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) -> dict[str, Any]:
+_MARKED = {"?", "$"}
+"""Characters that may mean something to OmegaConf."""
+_HELD: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
+"""The jobs of a sweep have most sections in common."""
+
+
+def _section(
+    path: str,
+    kind: type,
+    values: Mapping[Any, Any],
+    found: list[str],
+    recipes: Sequence[str],
+) -> dict[str, Any]:
     node = OmegaConf.structured(kind)
     OmegaConf.set_readonly(node, False)
     fields = {field.name for field in dataclasses.fields(kind)}
     hints = {n: hint for n, hint in typing.get_type_hints(kind).items() if n in fields}
     before = len(found)
-    for key, value in values.items():
+    free = {
+        key: value
+        for key, value in values.items()
+        if key in recipes and isinstance(value, Mapping) and not _MARKED & set(str(value))
+    }
+    values = {**values, **dict.fromkeys(free)}
+    try:
+        whole = OmegaConf.merge(node, dict(values)) if _finite(values) else None
+    except OmegaConfBaseException:
+        whole = None  # some key does not fit: which ones, each by itself tells
+    node = node if whole is None else whole
+    for key, value in values.items() if whole is None else ():
         if key not in hints:
             found.append(f"{path}{key}: unknown key{suggest(key, hints)}")
             continue
@@ -75,7 +101,11 @@ def _held(path: str, kind: type, values: Mapping[Any, Any], found: list[str]) ->
         except (ValueError, OmegaConfBaseException) as error:
             found.append(f"{path}{first_line(error)}")
     plain: Any = OmegaConf.to_container(node)
-    return dict(plain)
+    return {**plain, **free}
+
+
+def _finite(values: Mapping[Any, Any]) -> bool:
+    return all(math.isfinite(v) for v in values.values() if isinstance(v, float))
 
 
 def targeted(path: str, values: Mapping[str, Any], found: list[str]) -> dict[str, Any]:

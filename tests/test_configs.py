@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 from checkpoints import gpt2
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
+from modelbench import composing, huggingface, locate
 from modelbench import config as schema
-from modelbench import locate
 from modelbench.builders import timm, torchvision
+from modelbench.composing import Composer
 from modelbench.mistakes import check
+from modelbench.plan import plan
 from modelbench.usage import usage
 
 CHECKPOINT = "openai-community/gpt2"
@@ -56,6 +62,7 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
              "url": None, "built_for": None}  # fmt: skip
     monkeypatch.setattr(torchvision, "entry", lambda *_: entry)
     monkeypatch.setattr(timm, "entry", lambda *_: {})
+    monkeypatch.setattr("modelbench.describe._TOLD", {})  # what is told here is of these
     monkeypatch.setattr(locate, "trouble", lambda target, real=locate.trouble: (
         None if target.startswith(("torchvision.", "timm.")) else real(target)
     ))  # fmt: skip
@@ -122,3 +129,67 @@ def test_a_sweep_is_named_after_what_varies() -> None:
     )
     assert schema.sweep_name(["test.benchmark.min_s=1,2"]) == "min_s"
     assert schema.sweep_name([]) == "sweep"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model=unet", "image_size=64", "model.num_classes=3"],
+        ["model.axes.image_size=8", "+model.limits.batch_size.max=4", "~seed"],
+        ["test=[benchmark,structure]", "test.benchmark.budget_s=1", "device.threads=2"],
+        ["+model.own=1", "model.own=2", "~model.own", "model={name: x}"],
+        ["precision=bf16", "++model.learning_rate=1", "model.build={_target_: a.b, c: [1, 2]}"],
+        ["~model", "+experiment=smoke", "hydra.run.dir=x", "text='a, b'"],
+        ["model.build.width=${model.num_classes}", "tracker=none", "~model.build.input_channels"],
+    ],
+)
+def test_values_set_afterwards_are_as_composed(overrides: list[str]) -> None:
+    """A configuration whose options' files were read before is Hydra's own."""
+    schema.register()
+    with initialize_config_dir(str(schema.CONF), version_base="1.3"):
+        parser = OverridesParser.create(GlobalHydra.instance().config_loader())
+        composer = Composer(parser, [schema.CONF])
+        for _ in range(2):
+            ours, theirs = composer.compose(overrides), compose("config", overrides)
+            assert ours == theirs
+            assert OmegaConf.to_yaml(ours) == OmegaConf.to_yaml(theirs)
+            assert OmegaConf.is_struct(ours) == OmegaConf.is_struct(theirs)
+        for wrong in ("~model.nothing", "+device.name=x", "a@b=c"):
+            with pytest.raises(HydraException) as mine:
+                composer.compose([*overrides, wrong])
+            with pytest.raises(HydraException) as hydras:
+                compose("config", [*overrides, wrong])
+            assert str(mine.value) == str(hydras.value)
+
+
+def test_each_checkpoint_of_a_sweep_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The options' files are read once, too; a checkpoint that changed is asked again."""
+    asked: list[str] = []
+    composed: list[Any] = []
+    ask, read = huggingface.describe, composing.compose
+
+    def describe(checkpoint: str, **rest: Any) -> Any:
+        asked.append(checkpoint)
+        return ask(checkpoint, **rest)
+
+    def reading(*args: Any) -> Any:
+        composed.append(args)
+        return read(*args)
+
+    monkeypatch.setattr(huggingface, "describe", describe)
+    monkeypatch.setattr(composing, "compose", reading)
+    folders = [str(tmp_path / f"checkpoint{number}") for number in range(5)]
+    for folder in folders:
+        gpt2().save_pretrained(folder)
+    words = ["model=huggingface", f"model.checkpoint={','.join(folders)}"]
+    for _ in range(2):
+        made = plan([*words, "batch_size=1,2"], [], multirun=True, dry=True)
+        assert made.mistakes == []
+        assert asked == folders
+    assert len(composed) == 2  # once for each plan
+    (Path(folders[0]) / "config.json").write_text("{}")
+    made = plan(words, [], multirun=True, dry=True)
+    assert "names no architectures" in made.mistakes[0]
+    assert asked == [*folders, folders[0]]
