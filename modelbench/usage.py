@@ -15,6 +15,7 @@ python -m modelbench [GROUP=OPTION ...] [KEY=VALUE ...] [--multirun] [--config-d
 TAIL = """\
 sizes and input
   image_size=N batch_size=N sequence_length=N   where the model has that axis
+  audio_length=N num_frames=N                   the same of sound and of video
   text=TEXT image=FILE seed=N                   what the input is made of
 
 sweeps
