@@ -21,6 +21,7 @@ from modelbench.precision.cast import Cast
 from modelbench.precision.quantizers import x86
 from modelbench.precision.reached import lowered
 from modelbench.precision.reloading import alike, changed
+from modelbench.precision.rewrite import rewrite
 from modelbench.precision.shipped import Shipped
 from modelbench.precision.static import Static
 from modelbench.precision.weights import Weights
@@ -308,3 +309,22 @@ def test_no_sample_is_another_nor_one_of_calibration() -> None:
         seen = [batch.args[0] for batch in given.calibration(8)]
         assert len({tuple(t.flatten().tolist()) for t in [*made, *seen]}) == 16
         assert {tuple(t.shape) for t in made} == {(2, 4)}
+
+
+def test_a_model_may_ask_a_layer_for_its_settings() -> None:
+    """As Whisper asks its Conv1d for stride and weight: what takes its place has them too."""
+
+    class Asks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(2, 3, 4, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            length = (x.shape[-1] - self.conv.kernel_size[0]) // self.conv.stride[0] + 1
+            out: torch.Tensor = self.conv(x.to(self.conv.weight.dtype))
+            assert out.shape[-1] == length
+            return out
+
+    model, given = Asks(), torch.randn(1, 2, 9)
+    wanted = model(given)
+    torch.testing.assert_close(rewrite(model)(given), wanted)

@@ -24,6 +24,7 @@ def rewrite(model: nn.Module) -> nn.Module:
             continue
         if id(layer) not in made:
             made[id(layer)] = known(layer)
+            _look_alike(made[id(layer)], layer)
         replaced = made[id(layer)]
         if replaced is not None:
             parent, _, name = path.rpartition(".")
@@ -31,7 +32,30 @@ def rewrite(model: nn.Module) -> nn.Module:
     return model
 
 
-class Flat(nn.Module):
+def _look_alike(replaced: nn.Module | None, layer: nn.Module) -> None:
+    """Let a model that asks a layer for its stride, or its weight's type, still have an answer."""
+    for name, value in vars(layer).items() if replaced is not None else ():
+        if not name.startswith("_") and not hasattr(replaced, name):
+            setattr(replaced, name, value)
+
+
+class _Wrapped(nn.Module):
+    """A layer around the convolution that does its work."""
+
+    conv: nn.Conv2d
+
+    @property
+    def weight(self) -> Tensor:
+        """The convolution's, for its type and device."""
+        return self.conv.weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The convolution's."""
+        return self.conv.bias
+
+
+class Flat(_Wrapped):
     """A Conv1d: `[b, c, l]` to `[b, c', l']`."""
 
     def __init__(self, layer: nn.Conv1d) -> None:
@@ -50,7 +74,7 @@ class Flat(nn.Module):
         return outputs
 
 
-class Subpixel(nn.Module):
+class Subpixel(_Wrapped):
     """A ConvTranspose2d: `[b, c, h, w]` to `[b, c', h', w']`.
 
     Output s n + q is the sum over j of x[n - j] w[s j + q]: for each of the s remainders q an

@@ -44,6 +44,8 @@ class Borders:
         self._all, self._report = scaling, scaling.report
         self._searched: dict[int, bool] = {}
         """Sizes that were run in a search: whether they work."""
+        self._too_long: dict[int, str] = {}
+        """Sizes that were not run for their time, and what is foreseen of them."""
         self._limit: Mapping[str, int] = scaling.workload.limits.get(name, {})
 
     def find(self) -> None:
@@ -57,6 +59,8 @@ class Borders:
         if self.needs.step is not None:
             self._close(up=False)
             self._close(up=True)
+        # Of what the runs of others have ruled out since, nothing is foreseen any more.
+        self.notes += [told for size, told in self._too_long.items() if self.needs.claims(size)]
         self._tell_largest()
         self._hold_to_limits(self.needs)
 
@@ -129,7 +133,7 @@ class Borders:
         expected = self._seconds(size)
         if expected <= self._all.settings.call_s:
             return True
-        self.notes.append(
+        self._too_long[size] = (
             f"{size:,} takes {known[size].peak / MIB:,.0f} MiB (foreseen; not run, since it would "
             f"take about {expected:.0f} s)"
         )
