@@ -17,6 +17,7 @@ from test_workload import workload
 from torch import Tensor, nn
 
 from modelbench.batch import Batch
+from modelbench.graph.autograd import autograd
 from modelbench.graph.dot import source
 from modelbench.graph.fold import Item, View, view
 from modelbench.graph.layout import Layout, LayoutError
@@ -28,6 +29,7 @@ from modelbench.measure.flops import count_macs
 from modelbench.models.unet import UNet
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
+from modelbench.workload import Workload
 
 WASM = Layout(None)
 IMAGE = Batch((torch.zeros(1, 3, 32, 32),), {})
@@ -412,3 +414,11 @@ def test_wrong_settings_are_mistakes(command: Command) -> None:
 def test_text_is_legible_by_the_formula() -> None:
     """At 1,600 pixels for the whole, 14 points are 9 pixels."""
     assert math.isclose(14 * 1600 / LONGEST, 9)
+
+
+def test_the_graph_of_a_deep_network_is_followed_to_its_end() -> None:
+    """Of 600 layers in a row, for each of which torchviz calls itself anew."""
+    layers = [nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(600)]
+    model, batch = nn.Sequential(*layers), Batch((torch.ones(1, 2),), {})
+    workload = Workload("deep", {}, torch.device("cpu"), {}, {})
+    assert autograd(workload, model, batch).operations > 1200

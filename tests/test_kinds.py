@@ -13,6 +13,7 @@ from test_workload import composed
 
 from modelbench.alternatives import settled
 from modelbench.config import axes as axes_of
+from modelbench.measure.trials import Session, same_padded
 from modelbench.results import Skip
 from modelbench.workload import Workload
 
@@ -148,3 +149,11 @@ def test_audio_that_is_shorter_than_its_convolutions_take(tmp_path: Path, comman
     workload, _ = found(folder, "audio_length=45")
     with torch.no_grad():
         assert workload.batch().call(workload.build()).logits.shape[1] == 1
+
+
+def test_padding_behind_a_prompt_with_an_image_is_masked_where_it_is(tmp_path: Path) -> None:
+    """The mask is as long as placeholders and text together, and covers the padding alone."""
+    workload, _ = found(save("llava", tmp_path))
+    difference = same_padded(Session(workload, 0.1), shorter=120)
+    assert difference is not None
+    assert not difference.matters

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +29,20 @@ class Autograd:
     """Nodes: operations, and the parameters and tensors that they keep."""
 
 
+DEEP = 10_000
+"""Calls within calls: torchviz takes one for each operation in a row."""
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEP))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
+
+
 def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
     """Give the graph of the workload's loss; raises Skip where nothing is trained."""
     with torch.enable_grad():
@@ -34,5 +51,6 @@ def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
         raise Skip("the loss does not depend on anything that is trained")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchviz still asks distutils
-        graph = make_dot(loss, params=dict(model.named_parameters()))
+        with _deep():
+            graph = make_dot(loss, params=dict(model.named_parameters()))
     return Autograd(type(model).__name__, graph.source, sum("[" in line for line in graph.body))

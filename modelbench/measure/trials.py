@@ -197,8 +197,12 @@ def same_padded(session: Session, shorter: int) -> Difference | None:
         return torch.nn.functional.pad(own, (0, usual - shorter))
 
     batch = short.joined(long, padded)
-    mask = torch.ones(len(next(iter(batch.named().values()))), usual, dtype=torch.int64)
-    mask[:, shorter:] = 0
+    grown = {n: t for n, t in batch.named().items() if t.shape != short.named()[n].shape}
+    texts = [t for n, t in grown.items() if t.dtype == torch.int64 and "decoder" not in n]
+    if not texts:
+        return None  # what the mask would cover is not what grows
+    mask = torch.ones_like(texts[0])
+    mask[..., shorter - usual :] = 0  # of an image's placeholders before the text, none
     call = partial(session.model, attention_mask=mask.to(session.workload.device))
     with torch.inference_mode():
         eps = distance(session.shipped)
