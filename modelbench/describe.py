@@ -27,7 +27,9 @@ def described(config: DictConfig) -> DictConfig:
         _TOLD[asked] = instantiate(node)  # resolved: it need not look at the whole
     whole: Any = OmegaConf.to_container(config, resolve=False)
     whole["model"] = _merged(_TOLD[asked], whole["model"])
-    return OmegaConf.create(whole)
+    made = OmegaConf.create(whole)
+    assert isinstance(made, DictConfig)
+    return made
 
 
 def _merged(told: Any, given: Any) -> Any:

@@ -168,7 +168,7 @@ def test_each_checkpoint_of_a_sweep_is_asked_once(
     """The options' files are read once, too; a checkpoint that changed is asked again."""
     asked: list[str] = []
     composed: list[Any] = []
-    ask, read = huggingface.describe, composing.compose
+    ask, read = huggingface.describe, compose
 
     def describe(checkpoint: str, **rest: Any) -> Any:
         asked.append(checkpoint)
