@@ -180,7 +180,7 @@ def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_throughput_of_a_language_model(command: Command) -> None:
     """Items over batches, tokens over prompts, as curves whose step is the size."""
     words = [f"test.benchmark.{setting}" for setting in (
-        "min_s=0.1", "throughput_s=0.2", "batch_sizes=[1,2]", "prompt_lengths=[8,16,4096]"
+        "min_s=0.1", "throughput_s=2", "batch_sizes=[1,2]", "prompt_lengths=[8,16,4096]"
     )]  # fmt: skip
     words += ["+model.build.config.n_layer=1", "+model.build.config.n_embd=48"]
     words += ["sequence_length=16", "model.new_tokens=2"]
