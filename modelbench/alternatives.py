@@ -32,13 +32,16 @@ def settled(
     ways = [model["inputs"], *model["alternatives"]]
     if len(ways) == 1 and not any("asks" in node for node in ways[0].values()):
         return None
-    built: nn.Module | None = None
     first: Inputs = ways[0]
+    try:
+        built = Workload.of(config, axes, device).build()
+    except Exception:  # the stages say why it cannot be built, each for itself
+        log.info("the ways of giving its input are not tried", exc_info=True)
+        return {"alternatives": []}
     trouble = ""
     for number, way in enumerate(ways):
         given = {**config, "model": {**model, "inputs": way}}
         workload = Workload.of(given, axes, device)
-        built = built or workload.build()
         with workload.computing(), torch.inference_mode():
             try:
                 counted = _counted(way, workload, built)

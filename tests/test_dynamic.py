@@ -99,6 +99,16 @@ def test_borders_are_found_far_away_and_run(
     assert greatest in (None, found["image_size/largest"])
 
 
+def test_nothing_is_foreseen_of_a_size_that_a_run_has_ruled_out(command: Command) -> None:
+    """Shapes alone show no limit of 100, and the largest on shapes is too slow to be run."""
+    words = ("image_size=32", "batch_size=1", "test.dynamic.call_s=0.05")
+    stage = stage_of(command, "model.build._target_=planted.Positions", *words)
+    said = told(stage, "image_size")
+    greatest = re.search(r"to ([\d,]+) \([\d,]+ does not work", said)
+    foreseen = re.search(r"([\d,]+) takes [\d,]+ MiB \(foreseen; not run", said)
+    assert greatest is None or foreseen is None
+
+
 def test_limits_and_the_sentence_do_not_contradict_each_other(command: Command) -> None:
     """What the model takes beyond its limits is said, and what it does not take within them."""
     limits = "model.limits={image_size: {multiple_of: 16, max: 96}}"

@@ -157,3 +157,17 @@ def test_padding_behind_a_prompt_with_an_image_is_masked_where_it_is(tmp_path: P
     difference = same_padded(Session(workload, 0.1), shorter=120)
     assert difference is not None
     assert not difference.matters
+
+
+def test_a_model_that_cannot_be_built_fails_its_stages_alone(tmp_path: Path, command: Any) -> None:
+    """Also where its inputs were to be tried first: the job has its results and the reason."""
+    folder = save("llava", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = 33
+    (folder / "config.json").write_text(json.dumps(config))
+    done = command("model=huggingface", f"model.checkpoint={folder}", "test=structure")
+    assert done.status == 1
+    structure = done.results["stages"]["structure"]
+    assert structure["status"] == "failed"
+    assert structure["reason"]
+    assert "could not prepare" not in done.err

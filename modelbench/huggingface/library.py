@@ -25,7 +25,6 @@ class Argument:
 
     name: str
     required: bool
-    annotation: str = ""
 
 
 class Class:
@@ -178,7 +177,7 @@ def _arguments(node: ast.FunctionDef) -> list[Argument]:
 
 
 def _argument(node: ast.arg, required: bool) -> Argument:
-    return Argument(node.arg, required, ast.unparse(node.annotation) if node.annotation else "")
+    return Argument(node.arg, required)
 
 
 def _literals(body: list[ast.stmt]) -> Iterator[tuple[str, Any]]:

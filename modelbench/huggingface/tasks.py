@@ -19,26 +19,20 @@ LOSSES = (
 )
 """Ending of a class, and its loss."""
 
-WRITES = r"(ForCausalLM|LMHeadModel|ForConditionalGeneration|ForSpeechSeq2Seq|ForSpeechToText)$"
-
 
 def task(subject: Subject) -> Keys:
     """Give phases and loss, and other keys of the YAML that go with them."""
     name = subject.kind.name
     if subject.generates and subject.decodes:
         return _seq2seq()
-    if subject.generates and "input_ids" in subject.takes and not subject.kind.has("sample"):
-        keys = like("gpt2", "new_tokens", "phases", "loss")
-        return keys if re.search(WRITES, name) or not _base(name) else {}
+    headless = name.endswith("Model") and not name.endswith("LMHeadModel")
+    if subject.generates and "input_ids" in subject.takes and not headless:
+        return like("gpt2", "new_tokens", "phases", "loss")
     contrast = [s for s in ("image", "audio") if subject.kind.has(f"get_{s}_features")]
     if contrast and subject.kind.has("get_text_features") and "input_ids" in subject.takes:
         return _contrast(subject, contrast[0])
     loss = next((loss for ending, loss in LOSSES if re.search(ending, name)), None)
     return {"loss": {"_target_": f"modelbench.losses.{loss}"}} if loss else {}
-
-
-def _base(name: str) -> bool:
-    return name.endswith("Model")
 
 
 def _seq2seq() -> Keys:
