@@ -217,3 +217,20 @@ def test_products_by_hand(name: str) -> None:
     call, macs = PRODUCTS[name]
     found = count_macs(nn.Identity(), call)
     assert (found.total, dict(found.uncounted)) == (macs, {})
+
+
+def test_a_parameter_that_is_passed_on_is_counted() -> None:
+    """As SAM passes a view of its tokens on; it wants a gradient afterwards as it did before."""
+
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.layer = nn.Parameter(torch.ones(2, 3)), nn.Linear(3, 5)
+
+        def forward(self) -> torch.Tensor:
+            out: torch.Tensor = self.layer(self.token[:1])
+            return out
+
+    model = Tokens()
+    assert count_macs(model, model).total == 3 * 5
+    assert all(parameter.requires_grad for parameter in model.parameters())

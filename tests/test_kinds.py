@@ -13,6 +13,7 @@ from test_workload import composed
 
 from modelbench.alternatives import settled
 from modelbench.config import axes as axes_of
+from modelbench.huggingface import describe
 from modelbench.measure.trials import Session, same_padded
 from modelbench.results import Skip
 from modelbench.workload import Workload
@@ -171,3 +172,14 @@ def test_a_model_that_cannot_be_built_fails_its_stages_alone(tmp_path: Path, com
     assert structure["status"] == "failed"
     assert structure["reason"]
     assert "could not prepare" not in done.err
+
+
+def test_what_a_configuration_leaves_out_its_class_has(tmp_path: Path) -> None:
+    """A file may name nothing but the class: sizes are then those of Whisper's own defaults."""
+    config = {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    told = describe(str(tmp_path), "random", False)
+    features, written = (told["inputs"][n] for n in ("input_features", "decoder_input_ids"))
+    assert (features["bins"], features["length"]) == (80, 3_000)
+    assert written["vocab_size"] == 51_865
+    assert told["limits"]["sequence_length"] == {"max": 448}
