@@ -8,10 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+)
 from torch.nn.parameter import is_lazy
 
 from modelbench.batch import Batch
+from modelbench.measure.place import root_cause
 from modelbench.shapes import Shapes
+
+NUMBERS = (DataDependentOutputException, DynamicOutputShapeException)
+"""What is raised where shapes alone do not tell."""
 
 
 def initialise(model: nn.Module, batch: Callable[[], Batch]) -> None:
@@ -24,18 +33,47 @@ def initialise(model: nn.Module, batch: Callable[[], Batch]) -> None:
 def build_without_memory(
     build: Callable[[], Any], batch: Callable[[], Batch], mode: Shapes, device: torch.device
 ) -> Any:
-    """Build a model in the mode; a lazy one, which cannot be made there, by torch's meta device."""
+    """Build a model in the mode.
+
+    A lazy one, which cannot be made there, by torch's meta device; one that looks at numbers while
+    it is made, such as the widths of its layers, outside the mode and with shapes for parameters.
+    """
     try:
         with mode, device, _drawn_blindly():
             return build()
     except Exception as error:
-        if "Uninitialized" not in str(error):
+        numbers = isinstance(root_cause(error), NUMBERS)
+        if not numbers and "Uninitialized" not in str(error):
             raise
+    if numbers:
+        with _parameters_without_memory(mode):
+            model = build()
+        _placed(model, mode, device)
+        return model
     with torch.device("meta"):
         model = build()
     initialise(model.eval(), lambda: batch().map(lambda tensor: tensor.to("meta")))
     _placed(model, mode, device)
     return model
+
+
+@contextmanager
+def _parameters_without_memory(mode: Shapes) -> Iterator[None]:
+    """Turn each parameter into its shape as a module takes it, before its numbers are drawn."""
+    register = nn.Module.register_parameter
+
+    def shape_alone(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        shape: Any = param
+        if not (param is None or is_lazy(param) or isinstance(param, FakeTensor)):  # or is tied
+            shape = mode.from_tensor(param)
+        register(module, name, shape)
+
+    nn.Module.register_parameter = shape_alone  # type: ignore[method-assign, assignment]
+    try:
+        with _drawn_blindly():
+            yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -6,10 +6,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hydra.errors import InstantiationException
-
 from modelbench.graph.layout import INSTALL
-from modelbench.measure.place import of_types
+from modelbench.measure.place import of_types, root_cause
 
 GIB = 2**30
 
@@ -53,8 +51,7 @@ def of_error(error: BaseException, smaller: str) -> str:
     """Explain an exception; running out of memory names what was held and what to try."""
     import torch
 
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__  # Hydra's own message names the target, and not what went wrong
+    error = root_cause(error)
     first_line = str(error).partition("\n")[0]
     if isinstance(error, torch.OutOfMemoryError):
         held, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import Any
 
@@ -80,3 +81,21 @@ def weighted() -> nn.Module:
     """Build a layer whose weight is a direction and a length."""
     layer: nn.Module = parametrizations.weight_norm(nn.Linear(8, 5))
     return layer
+
+
+class Measured(nn.Module):
+    """Looks at numbers while it is made, as RegNet does, and ties two of its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [int(width) for width in torch.arange(4, 10, 2).round().tolist()]
+        pairs = itertools.pairwise([*widths, widths[0]])
+        self.layers = nn.Sequential(*(nn.Linear(a, b) for a, b in pairs))
+        self.again = nn.Linear(widths[0], widths[1])
+        self.again.weight = self.layers.get_parameter("0.weight")
+        self.register_buffer("steps", torch.arange(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pass through all."""
+        given: Tensor = self.again(self.layers(x))
+        return given

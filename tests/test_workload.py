@@ -128,3 +128,17 @@ def test_lazy_modules_are_initialised_by_a_first_call() -> None:
     }
     assert all(isinstance(tensor, FakeTensor) for tensor in ghost.state_dict().values())
     assert ghost.get_parameter("0.weight").device.type == "cpu"
+
+
+def test_a_model_that_looks_at_numbers_while_it_is_made_needs_no_memory() -> None:
+    """Its parameters are shapes all the same, and tied ones stay one."""
+    recipe = {"_target_": "idioms.Measured"}
+    noise = Noise(("batch_size", 4))
+    real = Workload("measured", {"batch_size": 2}, torch.device("cpu"), recipe, {"0": noise})
+    ghost = replace(real, fake=Shapes()).build()
+    assert {n: t.shape for n, t in ghost.state_dict().items()} == {
+        name: tensor.shape for name, tensor in real.build().state_dict().items()
+    }
+    assert all(isinstance(tensor, FakeTensor) for tensor in ghost.state_dict().values())
+    assert ghost.get_parameter("again.weight") is ghost.get_parameter("layers.0.weight")
+    assert len(list(ghost.parameters())) == len(list(real.build().parameters()))

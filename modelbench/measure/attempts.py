@@ -6,9 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from hydra.errors import InstantiationException
-
-from modelbench.measure.place import of_types
+from modelbench.measure.place import of_types, root_cause
 
 LONGEST = 200
 """Characters of an error message."""
@@ -30,8 +28,7 @@ def trouble(act: Callable[[], Any]) -> str | None:
 
 def in_one_line(error: BaseException) -> str:
     """Give an exception's type and first line, cut where that is a whole paragraph."""
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__  # Hydra's own message names the target, and not what went wrong
+    error = root_cause(error)
     line = str(error).strip().partition("\n")[0]
     short = line if len(line) <= LONGEST else line[:LONGEST] + "..."
     return f"{type(error).__name__}: {short}{of_types(error)}"

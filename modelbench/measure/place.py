@@ -1,4 +1,4 @@
-"""Where in a model an exception came from."""
+"""Where an exception came from."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from hydra.errors import InstantiationException
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Give what went wrong behind Hydra's own message, which names the target alone."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def of_types(error: BaseException) -> str:
