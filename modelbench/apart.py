@@ -1,7 +1,7 @@
 """A function in a process of its own: what it holds, and how it ends, concerns nobody else.
 
-Forked where the stage's worker has computed nothing yet; spawned on Windows and where CUDA, which
-does not survive a fork, is in use.
+Forked where the stage's worker has computed nothing yet; spawned on Windows and where an
+accelerator, whose driver does not survive a fork, is in use.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from modelbench.system.accelerator import enter
 from modelbench.worker import FORKS
 
 Send = Callable[[Any], None]
@@ -38,7 +39,7 @@ def apart(
     ours, theirs = context.Pipe(duplex=False)
     # A fork has its threads' number; to set it there would start them.
     threads = torch.get_num_threads() if method == "spawn" else None
-    process = context.Process(target=_serve, args=(theirs, act, threads))
+    process = context.Process(target=_serve, args=(theirs, act, threads, device))
     process.start()
     theirs.close()
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -64,10 +65,13 @@ def apart(
         ours.close()
 
 
-def _serve(connection: Connection, act: Callable[[Send], None], threads: int | None) -> None:
+def _serve(
+    connection: Connection, act: Callable[[Send], None], threads: int | None, device: torch.device
+) -> None:
     try:
         if threads is not None:
             torch.set_num_threads(threads)
+        enter(device)
         act(lambda value: connection.send(("sent", value)))
         connection.send(("done", None))
     except (Exception, SystemExit) as error:  # the model's code may raise anything

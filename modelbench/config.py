@@ -100,8 +100,8 @@ class Device:
 
     def __post_init__(self) -> None:
         """Check the device's form and the number of threads."""
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.name):
-            raise ValueError(f"name={self.name}: expected auto, cpu, cuda or cuda:1")
+        if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", self.name):
+            raise ValueError(f"name={self.name}: expected auto, cpu, cuda, cuda:1, mps or xpu")
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads={self.threads}: expected 1 or more")
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import modelbench
+from modelbench.system import cgroup
 
 if TYPE_CHECKING:
     import torch
@@ -31,34 +32,66 @@ def host() -> dict[str, Any]:
         "cpu_cores": psutil.cpu_count(logical=False) or psutil.cpu_count() or 1,
         "cpu_threads": psutil.cpu_count() or 1,
         "ram_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        **limits(),
         "modelbench": modelbench.__version__,
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
         **git(),
     }
 
 
+def limits() -> dict[str, Any]:
+    """Give what the control group leaves of the machine, where it limits it."""
+    memory, cores = cgroup.memory(), cgroup.cores()
+    found: dict[str, Any] = {}
+    if memory:
+        found["memory_limit_gib"] = round(memory.limit / 2**30, 2)
+    if cores:
+        found["cpu_quota"] = cores
+    return found
+
+
 def accelerator(device: torch.device) -> dict[str, Any]:
     """Describe what only torch knows: its threads, and the GPU with its driver."""
     import torch
+
+    from modelbench.system.accelerator import tf32
 
     found: dict[str, Any] = {
         "torch_threads": torch.get_num_threads(),
         "torch_interop_threads": torch.get_num_interop_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+    if device.type == "cpu":
+        return found
+    found["gpu"] = device_name(device)
+    if device.type == "mps":
+        memory = torch.mps.recommended_max_memory()
+    else:
+        properties = torch.get_device_module(device).get_device_properties(device)
+        memory = properties.total_memory
+    found["gpu_memory_gib"] = round(memory / 2**30, 1)
+    if device.type == "xpu":
+        found["driver"] = properties.driver_version
     if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
         found |= {
-            "gpu": properties.name,
-            "gpu_memory_gib": round(properties.total_memory / 2**30, 1),
             "gpu_capability": f"{properties.major}.{properties.minor}",
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             "driver": _driver(),
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+            "gpu_compute_mode": _asked("compute_mode"),
+            "tf32_matmul": tf32().matmul,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
         }
     return found
+
+
+def device_name(device: torch.device) -> str:
+    """Name the device as its maker does; a slice of a GPU (MIG) says so in its name."""
+    import torch
+
+    if device.type in {"cpu", "mps"}:
+        return cpu_model()
+    return str(torch.get_device_module(device).get_device_name(device))
 
 
 def state(device: torch.device) -> dict[str, Any]:
@@ -66,6 +99,7 @@ def state(device: torch.device) -> dict[str, Any]:
     import torch
 
     from modelbench.measure.gpu import watched
+    from modelbench.system.accelerator import tf32
 
     # Torch tells no getter for this: a number too small to be normal is set to zero, or not.
     small = torch.full((16,), 1e-30).mul(1e-10)
@@ -77,8 +111,8 @@ def state(device: torch.device) -> dict[str, Any]:
     }
     if device.type == "cuda":
         found |= {
-            "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
-            "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+            "tf32_matmul": tf32().matmul,
+            "tf32_cudnn": tf32().cudnn,
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "gpu_clocks": "watched" if watched() else "not watched: install torch-modelbench[nvml]",
         }
@@ -108,7 +142,13 @@ def git() -> dict[str, Any]:
 
 
 def _driver() -> str | None:
-    return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader") or None
+    return _asked("driver_version")
+
+
+def _asked(what: str) -> str | None:
+    """Ask nvidia-smi about the GPUs; they answer in one line each, and the first is given."""
+    said = _output("nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader")
+    return said.splitlines()[0] if said else None
 
 
 def _version(package: str) -> str | None:

@@ -17,6 +17,7 @@ import modelbench.plots.canvas
 import modelbench.serve
 from modelbench.batch import Batch
 from modelbench.measure.counting import count
+from modelbench.system.accelerator import left_alone
 from modelbench.worker import PRELOAD
 
 
@@ -29,11 +30,12 @@ def _unless_cut_short(kind: type[BaseException], error: BaseException, trace: An
 sys.excepthook = _unless_cut_short
 
 logging.disable(logging.CRITICAL)
-for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
-    try:
-        get_object(target)
-    except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports it)
-        continue
+with left_alone():
+    for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
+        try:
+            get_object(target)
+        except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports)
+            continue
 logging.disable(logging.NOTSET)
 
 modelbench.plots.canvas.panels()  # imports what every plot is drawn with

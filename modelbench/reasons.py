@@ -51,17 +51,20 @@ def of_error(error: BaseException, smaller: str) -> str:
     """Explain an exception; running out of memory names what was held and what to try."""
     import torch
 
+    from modelbench.system.accelerator import of_driver
+
     error = root_cause(error)
     first_line = str(error).partition("\n")[0]
     if isinstance(error, torch.OutOfMemoryError):
-        held, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-        total = torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory
-        reason = (
-            f"CUDA out of memory: {held / GIB:.1f} GiB allocated and {reserved / GIB:.1f} GiB "
-            f"reserved of {total / GIB:.1f} GiB"
-        )
-    elif isinstance(error, MemoryError) or "can't allocate memory" in first_line:
+        reason = _of_accelerator(first_line)
+    elif (
+        isinstance(error, MemoryError)
+        or "can't allocate memory" in first_line
+        or "backend out of memory" in first_line  # MPS
+    ):
         reason = f"out of memory: {first_line or 'MemoryError'}"
+    elif (driver := of_driver(str(error))) is not None:
+        return f"{type(error).__name__}: {driver}"
     elif _lacks_graphviz(error):
         return f"Graphviz's program dot was not found on PATH; {INSTALL}"
     elif isinstance(error, SystemExit):
@@ -70,6 +73,23 @@ def of_error(error: BaseException, smaller: str) -> str:
         name = type(error).__name__
         return f"{name}: {first_line}{of_types(error)}" if first_line else name
     return f"{reason}; try {smaller}" if smaller else reason
+
+
+def _of_accelerator(text: str) -> str:
+    """Say how full the current device is, which ran out of memory."""
+    import torch
+    from torch import accelerator
+
+    kind = accelerator.current_accelerator()
+    if kind is None:
+        return text
+    device = torch.device(kind.type, accelerator.current_device_index())
+    held, reserved = accelerator.memory_allocated(device), accelerator.memory_reserved(device)
+    total = torch.get_device_module(device).mem_get_info(device)[1]
+    return (
+        f"{device} out of memory: {held / GIB:.1f} GiB allocated and {reserved / GIB:.1f} GiB "
+        f"reserved of {total / GIB:.1f} GiB"
+    )
 
 
 def _lacks_graphviz(error: BaseException) -> bool:

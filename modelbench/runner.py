@@ -91,6 +91,7 @@ class _Desk:
         self._smaller = reasons.smaller(job.axes, multiples)
         self._order = Order(job.config, job.axes, job.directory, self._smaller)
         self._worker: Worker | None = None
+        self._forked = FORKS
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -125,7 +126,7 @@ class _Desk:
             log.error("stage %s: %s", stage, reason)
             result = Result(stage, "failed", time.perf_counter() - start, reason)
         else:
-            if FORKS:  # a fresh process costs little, and keeps a stage's caches from the next
+            if self._forked:  # a new one costs little, and keeps a stage's caches from the next
                 ended = self.clear()
                 if ended is not None and ended.peak_bytes is not None:
                     peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
@@ -140,8 +141,22 @@ class _Desk:
 
     def _hire(self) -> Hello:
         try:
-            self._worker = Worker(self._order)
+            self._worker = Worker(self._order, forked=self._forked)
             hello = self._worker.hello()
+            if hello.poisoned and self._forked:
+                log.warning(
+                    "%s was started before the worker was forked, as importing the model's code "
+                    "does: workers are started afresh, which takes longer",
+                    hello.poisoned.upper(),
+                )
+                self.clear()
+                self._forked = False
+                return self._hire()
+            if hello.poisoned:
+                raise _NoWorker(
+                    f"importing the model's code starts {hello.poisoned.upper()} and then forks, "
+                    "after which nothing runs on it; start it where the model is built"
+                )
         except Died as death:
             raise _NoWorker(reasons.of_exit(death.ended, self._smaller)) from death
         except TimeoutError:

@@ -28,6 +28,7 @@ from modelbench.alternatives import settled
 from modelbench.precision.scheme import Scheme
 from modelbench.results import Result, Skip
 from modelbench.stages.stage import Context, Stage
+from modelbench.system import accelerator, cgroup
 from modelbench.targets import misfits
 from modelbench.worker import SCRATCH, Hello, Order
 from modelbench.workload import Workload
@@ -43,14 +44,17 @@ def serve(connection: Connection, order: Order) -> None:
     tqdm.set_lock(threading.RLock())
     try:
         found = _mistakes(order)
+        device = _device(order.config, found)
         if not found:
-            device = _device(order.config)
             found = _precision_mistakes(order.config, device)
         if not found:
             found_out = settled(order.config, order.axes, device) or {}
             config = {**order.config, "model": {**order.config["model"], **found_out}}
             workload = Workload.of(config, order.axes, device)
             hello = Hello(device.type, environment.accelerator(device), model=found_out)
+    except accelerator.Poisoned as kind:
+        connection.send(Hello(poisoned=str(kind)))
+        return
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
         log.exception("preparing")
         reason = reasons.of_error(error, order.smaller)
@@ -117,24 +121,17 @@ def _write_to_log(order: Order) -> TextIO:
     return file
 
 
-def _device(config: Mapping[str, Any]) -> torch.device:
+def _device(config: Mapping[str, Any], mistakes: list[str]) -> torch.device:
+    """Choose the device and the number of threads; adds why the device cannot be used."""
     name, threads = config["device"]["name"], config["device"]["threads"]
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device("cuda:0" if name == "cuda" else name)
-
-
-def _device_mistakes(config: Mapping[str, Any]) -> list[str]:
-    name = config["device"]["name"]
-    if not name.startswith("cuda"):
-        return []
-    if not torch.cuda.is_available():
-        build = f"torch {torch.__version__}"
-        return [f"device={name}: {build} finds no CUDA device; use device=cpu or device=auto"]
-    index, count = torch.device(name).index or 0, torch.cuda.device_count()
-    return [f"device={name}: there are {count} CUDA devices, from cuda:0"] if index >= count else []
+    cores = cgroup.usable_cores()
+    if threads is not None or torch.get_num_threads() > cores:  # torch does not know of quotas
+        torch.set_num_threads(threads or max(1, int(cores)))
+    try:
+        return accelerator.choose(name)
+    except accelerator.Unusable as why:
+        mistakes.append(f"device={name}: {why}")
+        return torch.device("cpu")
 
 
 def _mistakes(order: Order) -> list[str]:
@@ -147,7 +144,6 @@ def _mistakes(order: Order) -> list[str]:
         own = {key: value for key, value in settings.items() if key != "_target_"}
         for key, value in own.items():
             found += misfits(f"test.{name}.{key}", value, partial=True)
-    found += _device_mistakes(order.config)
     return found or _source_mistakes(order)
 
 

@@ -2,7 +2,8 @@
 
 Where there is a fork server, a worker is forked from it with torch already imported, under a
 guard: a second process that sleeps until the worker ends, tells its exit status and its exact peak
-memory, and ends the worker should the job process go away. On Windows workers are spawned.
+memory, and ends the worker should the job process go away. On Windows workers are spawned, and
+elsewhere where a fork cannot use the device.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from modelbench.results import Result
 
 FORKS = sys.platform != "win32"
 """Whether a new worker costs milliseconds; spawned ones import torch anew."""
+
+ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
+"""Environment variable: torch asks whether there is a GPU without starting its driver, which would
+be of no use any more in processes that are forked afterwards."""
 
 PRELOAD = "MODELBENCH_PRELOAD"
 """Environment variable: targets that the fork server imports beside torch."""
@@ -58,6 +63,8 @@ class Hello:
     device: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     mistakes: tuple[str, ...] = ()
+    poisoned: str = ""
+    """The kind of device that a fork cannot use, since its driver was started before."""
     model: Mapping[str, Any] = field(default_factory=dict)
     """What was found out of the model's section: the way of giving its input that it runs on."""
 
@@ -79,6 +86,7 @@ def start_server(targets: Iterable[str]) -> None:
             # joblib's processes have a start method that a fresh interpreter does not know.
             multiprocessing.set_start_method("forkserver", force=True)
         os.environ[PRELOAD] = ",".join(dict.fromkeys(targets))
+        os.environ.setdefault(ASK_NVML, "1")
         multiprocessing.set_forkserver_preload(["modelbench.preload"])
         forkserver.ensure_running()
 
@@ -86,7 +94,7 @@ def start_server(targets: Iterable[str]) -> None:
 class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, *, forked: bool = FORKS) -> None:
         self._connection, theirs = multiprocessing.Pipe()
         self._exits: Connection | None = None
         # Not daemons: a daemon may have no children, and a model's DataLoader wants some.
@@ -96,8 +104,8 @@ class Worker:
             self._process.start()
         else:
             self._exits, guards = multiprocessing.Pipe()
-            forks = multiprocessing.get_context("forkserver")
-            self._process = forks.Process(target=_guard, args=(theirs, order, guards))
+            method: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+            self._process = method.Process(target=_guard, args=(theirs, order, guards))
             self._process.start()
             guards.close()
         theirs.close()

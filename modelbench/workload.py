@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from torch import Tensor, nn
@@ -27,6 +25,7 @@ from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Shipped
 from modelbench.pretrained import build_pretrained
 from modelbench.shapes import Shapes
+from modelbench.system.seed import seed_all
 
 Phase = Callable[[], Any]
 """One call that is measured; takes nothing, since model and batch are bound to it."""
@@ -97,9 +96,7 @@ class Workload:
         Raises TypeError for a recipe that gives no module or one whose forward takes other
         arguments than the YAML names.
         """
-        random.seed(self.seed)
-        np.random.seed(self.seed)
-        torch.manual_seed(self.seed)
+        seed_all(self.seed)
         build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
         # Without memory nothing can be moved to a device: it is made there.
         real = replace(self, fake=None, device=torch.device("cpu")).batch

@@ -52,6 +52,13 @@ def test_a_sound_model_passes(command: Command) -> None:
     }
 
 
+def test_what_numpy_and_python_draw_comes_again(command: Command) -> None:
+    """After going on from a checkpoint as well: only the state_dict is judged."""
+    stage = stage_of(command, planted("Masked"))
+    assert stage["status"] == "passed"
+    assert stage["details"]["repeat_difference"] == stage["details"]["resume_difference"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

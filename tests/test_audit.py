@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from time import sleep
 
 import pytest
 import torch
 
-from modelbench.measure.audit import Snapshot, cpu_quota, findings, of_threads
+from modelbench.measure.audit import Snapshot, findings, of_threads
 
 QUIET = Snapshot(0.0, 100.0, 1.0, 50.0, {1: ("init", 5.0)}, 0, 3000.0, 0)
 LATER = replace(QUIET, when=10.0, busy=120.2, mine=70.0, stolen=1.1)
@@ -54,19 +53,6 @@ def test_a_hog_started_in_mid_run_is_named() -> None:
         hog.wait()
     assert any("other processes took" in line for line in found)
     assert any(f"process {hog.pid}" in line for line in found)
-
-
-def test_a_quota_is_read(tmp_path: Path) -> None:
-    """Of control groups of either version."""
-    assert cpu_quota(tmp_path) is None
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("150000\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert cpu_quota(tmp_path) == 1.5
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpu_quota(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert cpu_quota(tmp_path) == 0.5
 
 
 def test_more_threads_than_cores_are_told() -> None:

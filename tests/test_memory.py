@@ -188,6 +188,8 @@ def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> N
         partial(nn.Conv2d, 4, 4, 3, padding=1),
         partial(nn.Conv2d, 4, 24, 3, padding=1),
         partial(nn.Conv2d, 4, 32, 2, stride=2, groups=2),
+        partial(nn.Conv2d, 4, 4, 3, padding=1, groups=4),
+        partial(nn.Conv2d, 4, 48, 1),
     ],
 )
 def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) -> None:

@@ -166,8 +166,8 @@ def test_growth_stops_before_a_call_takes_too_long() -> None:
 
 def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A size that would take over half of what is free is not tried."""
-    held = iter([0, 2**30, 2**31])
-    monkeypatch.setattr("modelbench.measure.throughput.most_held", lambda _: next(held))
+    held = iter([2**30, 2**31])
+    monkeypatch.setattr("modelbench.measure.throughput.Meter.peak", lambda _: next(held))
     monkeypatch.setattr(
         "psutil.virtual_memory", lambda: type("Memory", (), {"available": 6 * 2**30})
     )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -16,6 +14,7 @@ import torch
 from modelbench.measure.gpu import Gpu, look
 from modelbench.measure.gpu import findings as findings_of_gpu
 from modelbench.measure.statistics import Statistics, too_correlated, trend, two_groups
+from modelbench.system import cgroup
 
 BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 FEW = 0.1
@@ -39,12 +38,14 @@ class Snapshot:
     throttled: int
     """Periods in which a quota stopped this process's group."""
     gpu: Gpu | None = None
+    limit: cgroup.Memory | None = None
+    """What its control group lets it hold."""
 
     @classmethod
     def take(cls, device: torch.device) -> Snapshot:
         """Look once; takes some milliseconds, and no time while calls are timed."""
         graphics = look(device)  # first, while the clock is still what the work made it
-        cpu, own, swap = psutil.cpu_times(), psutil.Process().cpu_times(), psutil.swap_memory()
+        cpu, own, limit = psutil.cpu_times(), psutil.Process().cpu_times(), cgroup.memory()
         frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
         return cls(
             monotonic(),
@@ -52,10 +53,11 @@ class Snapshot:
             getattr(cpu, "steal", 0.0),
             own.user + own.system,
             dict(_processes()),
-            swap.sin + swap.sout,
+            _swapped(),
             frequency.current if frequency else None,
-            _throttled(),
+            cgroup.throttled(),
             graphics,
+            limit,
         )
 
 
@@ -92,28 +94,13 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
 
 def of_threads(threads: int) -> list[str]:
     """Say where torch's threads are more than the cores that this process may use."""
-    allowed: float = len(os.sched_getaffinity(0)) if sys.platform == "linux" else threads
-    quota = cpu_quota()
-    allowed = min(allowed, quota) if quota else allowed
+    allowed = cgroup.usable_cores()
     if threads <= allowed:
         return []
     return [
         f"torch uses {threads} threads, but this process may use {allowed:g} cores (a quota or an "
         f"affinity); set device.threads={max(1, int(allowed))}"
     ]
-
-
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Tell how many cores a control group allows, where it limits them (cgroup 2, or 1)."""
-    try:
-        limit, period = (root / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            limit = (root / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        except OSError:
-            return None
-    return int(limit) / int(period) if limit.isdigit() else None
 
 
 def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
@@ -137,6 +124,11 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
     if after.throttled > before.throttled:
         times = after.throttled - before.throttled
         yield f"a CPU quota stopped the process {times} times; lower device.threads"
+    if before.limit and after.limit and after.limit.hits > before.limit.hits:
+        yield (
+            f"the process ran into its limit of {after.limit}, where the kernel takes cached files "
+            "from it; raise the limit, or take smaller sizes"
+        )
     if before.megahertz and after.megahertz:
         change = after.megahertz / before.megahertz - 1
         if abs(change) > 0.1:
@@ -167,10 +159,9 @@ def _processes() -> Iterator[tuple[int, tuple[str, float]]]:
             yield process.pid, (process.info["name"] or "?", times.user + times.system)
 
 
-def _throttled(file: Path = Path("/sys/fs/cgroup/cpu.stat")) -> int:
+def _swapped() -> int:
     try:
-        text = file.read_text(encoding="ascii")
-    except OSError:
+        swap = psutil.swap_memory()
+    except (OSError, RuntimeError):  # Windows, where its counters are off
         return 0
-    counts = dict(line.split()[:2] for line in text.splitlines() if len(line.split()) >= 2)
-    return int(counts.get("nr_throttled", 0))
+    return int(swap.sin + swap.sout)

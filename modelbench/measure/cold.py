@@ -7,16 +7,15 @@ from pathlib import Path
 
 import torch
 
+from modelbench.system.accelerator import cache_bytes
+
 USUAL = 64 * 2**20
 """Bytes of a last-level cache whose size cannot be read."""
 
 
 def flusher(device: torch.device) -> Callable[[], None]:
     """Give what fills the last-level cache with something else, twice its size."""
-    if device.type == "cuda":
-        size = int(torch.cuda.get_device_properties(device).L2_cache_size)
-    else:
-        size = last_level_bytes()
+    size = last_level_bytes(device)
     buffer = torch.empty(2 * size // 4, dtype=torch.float32, device=device)
 
     def flush() -> None:
@@ -25,8 +24,10 @@ def flusher(device: torch.device) -> Callable[[], None]:
     return flush
 
 
-def last_level_bytes() -> int:
-    """Tell the size of the CPU's largest cache, as Linux gives it; elsewhere a usual one."""
+def last_level_bytes(device: torch.device) -> int:
+    """Tell the size of the largest cache, as the device or Linux says; elsewhere a usual one."""
+    if device.type != "cpu":
+        return cache_bytes(device) or USUAL
     sizes = [USUAL]
     for file in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
         text = file.read_text(encoding="ascii").strip()

@@ -14,25 +14,36 @@ CONVOLUTIONS = {aten.convolution.default, aten.convolution_backward.default}
 
 
 def extra(func: Any, args: Any, result: Any) -> int:
-    """Give the bytes that the kernel needs for itself, the result being there; none on a GPU.
-
-    oneDNN works on copies in a layout of its own, whose channels come in blocks. What it does not
-    compute in, half precision on most CPUs, is a matrix product of all windows of the input.
-    """
-    if func is aten.convolution_backward.default:
-        gradient, x = args[:2]
-        return int(x.nbytes + gradient.nbytes) if x.device.type == "cpu" else 0
-    x, weight, transposed, groups = args[0], args[1], args[6], args[8]
+    """Give the bytes that the kernel needs for itself, the result being there; none on a GPU."""
+    backward = func is aten.convolution_backward.default
+    x: Tensor = args[1 if backward else 0]
     if x.device.type != "cpu":
         return 0
-    if not _onednn(x.dtype):
+    return int(x.nbytes + args[0].nbytes) if backward else _forward(args, result)
+
+
+def _forward(args: Any, result: Any) -> int:
+    """Give the bytes of a forward pass.
+
+    oneDNN works on copies in a layout of its own, whose channels come in blocks or, in the half
+    precisions that the CPU computes in, pixel by pixel. What oneDNN does not compute in is a matrix
+    product of all windows of the input.
+    """
+    x, weight, transposed, groups = args[0], args[1], args[6], args[8]
+    if not _onednn(x.dtype) or _better_by_torch(x, weight, args[3], args[5], groups):
         return _windows(x, weight, result, transposed=transposed, groups=groups)
     if transposed:
         return int(max(x.nbytes + result.nbytes, 2 * result.nbytes))
     if _pixel_by_pixel(x) or _pixel_by_pixel(weight):
         return int(weight.nbytes + (0 if _pixel_by_pixel(x) else x.nbytes))
+    depthwise = groups == x.shape[1]
+    if _brgemm(
+        x.dtype, depthwise=depthwise
+    ):  # lays images out pixel by pixel, and the result twice
+        return int(max(x.nbytes + weight.nbytes, 2 * result.nbytes))
     blocked = _blocked(result)
-    return max(_blocked(x, few=0) + int(weight.nbytes) + blocked - int(result.nbytes), blocked)
+    copied = _blocked(x, few=None if depthwise else 0)
+    return max(copied + int(weight.nbytes) + blocked - int(result.nbytes), blocked)
 
 
 def _windows(x: Tensor, weight: Tensor, result: Tensor, *, transposed: bool, groups: int) -> int:
@@ -61,6 +72,25 @@ def _pixel_by_pixel(tensor: Tensor) -> bool:
     if tensor.ndim not in kinds or tensor.is_contiguous():
         return False
     return tensor.is_contiguous(memory_format=kinds[tensor.ndim])
+
+
+def _better_by_torch(x: Tensor, weight: Tensor, stride: Any, dilation: Any, groups: int) -> bool:
+    """Tell whether torch computes it by itself (ConvParams::use_mkldnn in its Convolution.cpp)."""
+    if x.dtype is not torch.float32 or x.ndim != 4:
+        return False
+    plain = all(step == 1 for step in [*stride, *dilation]) and len(x) < 16
+    if plain and weight.shape[2:] == (1, 1) and torch.get_num_threads() == 1:
+        return True
+    large = len(x) > 1 or x.numel() > 20480 or min(weight.shape[2:]) > 3
+    return groups == 1 and not large
+
+
+@cache
+def _brgemm(dtype: torch.dtype, *, depthwise: bool) -> bool:
+    """Tell whether oneDNN has kernels of this CPU's own for a half precision (AMX, AVX512-FP16)."""
+    if dtype is torch.bfloat16:
+        return torch.cpu._is_amx_tile_supported() and not depthwise
+    return dtype is torch.float16
 
 
 @cache

@@ -86,7 +86,7 @@ def floating(outputs: Any) -> dict[str, Tensor]:
     A complex one has its real and imaginary parts as its last dimension.
     """
     named = {name: _real(tensor.detach()) for name, tensor in named_tensors(outputs).items()}
-    return {name: t.double().cpu() for name, t in named.items() if t.is_floating_point()}
+    return {name: t.cpu().double() for name, t in named.items() if t.is_floating_point()}
 
 
 def _real(tensor: Tensor) -> Tensor:

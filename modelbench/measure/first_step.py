@@ -76,11 +76,11 @@ class Before:
 
     def visible(self, name: str) -> bool:
         """Tell whether a step can be seen in a parameter's last bits, for its gradient."""
-        parameter, before = self.parameters[name], self.copies[name].double()
+        parameter, before = self.parameters[name], _exact(self.copies[name])
         if parameter.grad is None:
             return False
         formula, group = self._formula(), self._group(parameter)
-        gradient = parameter.grad.double()
+        gradient = _exact(parameter.grad)
         step = gradient if formula is None else formula(before, gradient, group)
         least = torch.finfo(parameter.dtype).eps * before.abs()
         return bool((group["lr"] * step.abs() > least).any())
@@ -105,8 +105,8 @@ class Before:
             if parameter.grad is None:
                 continue
             group = self._group(parameter)
-            before, after = self.copies[name].double(), parameter.detach().double()
-            gradient = parameter.grad.double() * (-1 if group.get("maximize") else 1)
+            before, after = _exact(self.copies[name]), _exact(parameter)
+            gradient = _exact(parameter.grad) * (-1 if group.get("maximize") else 1)
             wanted = before - group["lr"] * formula(before, gradient, group)
             # A float32 weight cannot move by less than its last bit.
             least = torch.finfo(parameter.dtype).eps * float(before.abs().max())
@@ -144,3 +144,8 @@ class Keeps:
         with live:
             optimizer.step()
         return cls(state, round((live.most - before) / probe.nbytes))
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """Give it in double precision, on the CPU: MPS has none."""
+    return tensor.detach().cpu().double()

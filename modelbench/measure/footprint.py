@@ -52,7 +52,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class CUDA:
+class Allocator:
     """What torch's allocator held at most, in bytes."""
 
     allocated: int
@@ -141,7 +141,7 @@ def measure_inference(workload: Workload, send: Send) -> None:
 def measure_training(
     workload: Workload, optimizer: Mapping[str, Any], send: Send, *, tight: bool
 ) -> None:
-    """Send what a training step holds, and on CUDA what the allocator did.
+    """Send what a training step holds, and on CUDA and XPU what the allocator did.
 
     With `tight`, the CPU's allocator gives back what is freed.
     """
@@ -165,10 +165,10 @@ def measure_training(
     activations, gradients = seen["forward"] - before, seen["backward"] - before
     optimizer_state = before - loaded
     send(Training(weights, activations, gradients, optimizer_state, meter.peak(), {}))
-    if workload.device.type == "cuda":
-        device = workload.device
-        most = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
-        send(CUDA(*most))
+    device = workload.device
+    if device.type in {"cuda", "xpu"}:
+        most = torch.accelerator.max_memory_allocated, torch.accelerator.max_memory_reserved
+        send(Allocator(*(each(device) for each in most)))
 
 
 def _noting(meter: Meter, seen: dict[str, int]) -> Callable[[str], None]:

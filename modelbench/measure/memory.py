@@ -12,6 +12,9 @@ import psutil
 import torch
 from torch import nn
 
+from modelbench.system.accelerator import synchronize
+from modelbench.system.cgroup import available_memory
+
 M_MMAP_THRESHOLD, LARGE = -3, 128 * 1024
 """Of mallopt(3), and its initial value: blocks from this size on are the system's own."""
 CLEAR = Path("/proc/self/clear_refs")
@@ -22,8 +25,8 @@ class Meter:
     """Bytes held beyond what was held when it was made.
 
     On Linux the kernel's own account of the peak is reset (proc_pid_clear_refs(5)); elsewhere the
-    peak is that of the process's life, right as long as nothing before came near. On CUDA it is
-    torch's allocator that tells.
+    peak is that of the process's life, right as long as nothing before came near. On accelerators
+    it is torch's allocator that tells; MPS, which counts no peak, tells what it took of the driver.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -61,9 +64,11 @@ def give_back() -> bool:
 
 def reset_peak(device: torch.device) -> None:
     """Forget the peak so far, where that can be done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
+    synchronize(device)
+    if device.type == "mps":
+        torch.mps.empty_cache()
+    elif device.type != "cpu":
+        torch.accelerator.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
         with contextlib.suppress(OSError):  # a container may forbid it
             CLEAR.write_text("5", encoding="ascii")
@@ -71,17 +76,22 @@ def reset_peak(device: torch.device) -> None:
 
 def held(device: torch.device) -> int:
     """Tell how many bytes are held now."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        return torch.cuda.memory_allocated(device)
+    synchronize(device)
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory()
+    if device.type != "cpu":
+        return torch.accelerator.memory_allocated(device)
     resident: int = psutil.Process().memory_info().rss
     return resident
 
 
 def most_held(device: torch.device) -> int:
     """Tell the most bytes that were held since the last reset, or ever."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    synchronize(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    if device.type != "cpu":
+        return torch.accelerator.max_memory_allocated(device)
     if sys.platform == "linux":
         for line in STATUS.read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
@@ -97,10 +107,21 @@ def most_held(device: torch.device) -> int:
 
 def free(device: torch.device) -> int:
     """Tell how many bytes could be had."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    available: int = psutil.virtual_memory().available
-    return available
+    if device.type == "mps":  # shares the machine's memory
+        left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        return min(left, available_memory())
+    if device.type != "cpu":
+        return int(torch.get_device_module(device).mem_get_info(device)[0])
+    return available_memory()
+
+
+def method(device: torch.device) -> str:
+    """Say what a measured figure is of."""
+    if device.type == "cpu":
+        return "what is resident beyond torch itself, by the kernel"
+    if device.type == "mps":
+        return "what MPS took of the driver, rounded up to its blocks; it counts no exact peak"
+    return "what torch's allocator gave out, without the driver's own"
 
 
 def load_libraries(device: torch.device) -> None:

@@ -14,14 +14,14 @@ import torch
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from modelbench.environment import cpu_model
+from modelbench.environment import cpu_model, device_name
 from modelbench.json_file import write_json
 from modelbench.measure.audit import Snapshot, findings
 from modelbench.measure.cold import last_level_bytes
-from modelbench.measure.timing import wait_for
+from modelbench.system.accelerator import Switches, allow_tf32, synchronize, tf32
 
 TRIES, ENOUGH_S = 5, 0.5
-SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}
+ON_CPU, ON_ACCELERATOR = (1024, 2048), (4096, 8192)
 """Sides of the square matrices, of which the fastest counts."""
 
 
@@ -66,9 +66,8 @@ def peaks(device: torch.device, dtype: torch.dtype, *, afresh: bool = False) -> 
 
 def fingerprint(device: torch.device, dtype: torch.dtype) -> str:
     """Name all that the peaks depend on."""
-    if device.type == "cuda":
-        tf32 = f"{torch.backends.cuda.matmul.allow_tf32}/{torch.backends.cudnn.allow_tf32}"
-        where = f"{torch.cuda.get_device_name(device)}, TF32 {tf32}"
+    if device.type != "cpu":
+        where = f"{device_name(device)}, {tf32()}"
     else:
         capability = torch.backends.cpu.get_cpu_capability()
         where = f"{cpu_model()}, {torch.get_num_threads()} threads, {capability}"
@@ -78,7 +77,8 @@ def fingerprint(device: torch.device, dtype: torch.dtype) -> str:
 def measure(device: torch.device, dtype: torch.dtype) -> Peaks:
     """Measure the peaks; takes a second or two."""
     with torch.inference_mode(), _tf32_where_convolutions_have_it(device, dtype):
-        products = max(_product_rate(side, device, dtype) for side in SIZES[device.type])
+        sides = ON_CPU if device.type == "cpu" else ON_ACCELERATOR
+        products = max(_product_rate(side, device, dtype) for side in sides)
     with torch.inference_mode():
         return Peaks(products, _memory_rate(device))
 
@@ -91,10 +91,7 @@ def _product_rate(side: int, device: torch.device, dtype: torch.dtype) -> float:
 
 def _memory_rate(device: torch.device) -> float:
     """Add two vectors into a third, each of them eight times the caches (STREAM's 'add')."""
-    cache = last_level_bytes()
-    if device.type == "cuda":
-        cache = int(torch.cuda.get_device_properties(device).L2_cache_size)
-    count = min(8 * cache, 2**28) // 4
+    count = min(8 * last_level_bytes(device), 2**28) // 4
     left, right, out = (torch.ones(count, device=device) for _ in range(3))
     return 3 * 4 * count / _least_s(lambda: torch.add(left, right, out=out), device)
 
@@ -102,12 +99,12 @@ def _memory_rate(device: torch.device) -> float:
 def _least_s(call: Callable[[], Any], device: torch.device) -> float:
     """Give the least seconds of several calls; what disturbs a call can only lengthen it."""
     call()
-    wait_for(device)
+    synchronize(device)
     least, began, tries = float("inf"), perf_counter(), 0
     while tries < TRIES or perf_counter() - began < ENOUGH_S:
         start = perf_counter()
         call()
-        wait_for(device)
+        synchronize(device)
         least, tries = min(least, perf_counter() - start), tries + 1
     return least
 
@@ -115,13 +112,13 @@ def _least_s(call: Callable[[], Any], device: torch.device) -> float:
 @contextmanager
 def _tf32_where_convolutions_have_it(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Let matrix products use TF32 where cuDNN does: no layer shall be faster than the peak."""
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    if device.type == "cuda" and dtype is torch.float32 and torch.backends.cudnn.allow_tf32:
-        torch.backends.cuda.matmul.allow_tf32 = True
+    before = tf32()
+    if device.type == "cuda" and dtype is torch.float32 and before.cudnn:
+        allow_tf32(Switches(matmul=True, cudnn=True))
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
+        allow_tf32(before)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from modelbench.measure.timing import wait_for
+from modelbench.system.accelerator import synchronize
 
 
 class TooSlow(Exception):  # noqa: N818  (a result, not an error)
@@ -69,9 +69,9 @@ def _least_s(call: Callable[[], Any], device: torch.device) -> float:
     with torch.inference_mode():
         call()
         for _ in range(5):
-            wait_for(device)
+            synchronize(device)
             start = perf_counter()
             call()
-            wait_for(device)
+            synchronize(device)
             least = min(least, perf_counter() - start)
     return least

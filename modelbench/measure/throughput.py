@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from modelbench.measure.attempts import in_one_line
-from modelbench.measure.memory import free, most_held
+from modelbench.measure.memory import Meter, free
 from modelbench.measure.timing import Rule, time_call
 from modelbench.results import Skip
 
@@ -58,11 +58,11 @@ def grow(
     foreseen from what the last one took, so that the machine is never driven out of it.
     """
     points: list[Point] = []
-    before = most_held(device)
+    meter = Meter(device)
     for size in sorted(sizes):
         if points:
             ratio = size / points[-1].size
-            ended = _too_much(points[-1], ratio, most_held(device) - before, rule, device)
+            ended = _too_much(points[-1], ratio, meter.peak(), rule, device)
             if ended:
                 return Growth(points, f"not beyond {points[-1].size}: {ended}")
         try:

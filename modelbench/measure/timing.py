@@ -14,6 +14,7 @@ import torch
 
 from modelbench.measure.cold import flusher
 from modelbench.measure.statistics import Statistics
+from modelbench.system.accelerator import event, synchronize
 
 WINDOW = 5
 """Calls that are compared with as many before them to see whether times have settled."""
@@ -84,8 +85,9 @@ class Timing:
     """Whether the warm-up ended because the times had settled."""
     stopped: str
     """Why the sampling ended."""
-    device_ms: list[float] = field(default_factory=list)
-    """On CUDA, the device's own time of each sample, by events."""
+    stream_ms: list[float] = field(default_factory=list)
+    """On accelerators, from the first kernel's start to the last one's end, by events in the
+    stream: the gaps between launches are included."""
 
 
 Sample = Callable[[], tuple[float, float | None]]
@@ -95,7 +97,7 @@ Sample = Callable[[], tuple[float, float | None]]
 def time_call(
     call: Callable[[], Any], rule: Rule, device: torch.device, *, cold: bool = False
 ) -> Timing:
-    """Time `call` in inference mode; on CUDA each sample ends with the device idle.
+    """Time `call` in inference mode; on accelerators each sample ends with the device idle.
 
     With `cold`, the last-level cache holds something else before each sample.
     """
@@ -119,11 +121,11 @@ def collect(sample: Sample, rule: Rule) -> Timing:
     # The interval is looked at ever less often: it costs time, and looking biases it.
     look_at = min(max(1, rule.min_samples), rule.max_samples or rule.min_samples)
     while True:
-        milliseconds, device_ms = sample()
+        milliseconds, stream_ms = sample()
         whole.append(milliseconds)
         spent_s += milliseconds / 1e3
-        if device_ms is not None:
-            on_device.append(device_ms)
+        if stream_ms is not None:
+            on_device.append(stream_ms)
         if len(whole) >= look_at or spent_s >= rule.budget_s:
             stopped = rule.stop(whole, spent_s)
             if stopped:
@@ -153,29 +155,19 @@ def sampler(
         call()
         return (perf_counter() - start) * 1e3, None
 
-    def on_cuda() -> tuple[float, float | None]:
-        begin, end = _event(), _event()
+    def on_accelerator() -> tuple[float, float | None]:
+        begin, end = event(device), event(device)
         rewind()
         flush()
-        torch.cuda.synchronize(device)
+        synchronize(device)
         start = perf_counter()
         begin.record()
         call()
         end.record()
-        torch.cuda.synchronize(device)
+        synchronize(device)
         return (perf_counter() - start) * 1e3, begin.elapsed_time(end)
 
-    return on_cuda if device.type == "cuda" else on_cpu
-
-
-def _event() -> torch.cuda.Event:
-    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-
-
-def wait_for(device: torch.device) -> None:
-    """Return when the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return on_cpu if device.type == "cpu" else on_accelerator
 
 
 @contextmanager

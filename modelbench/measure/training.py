@@ -18,8 +18,9 @@ from torch.optim import Optimizer
 
 from modelbench.batch import Batch
 from modelbench.measure.fidelity import first_not_finite
-from modelbench.measure.timing import wait_for
 from modelbench.results import Skip
+from modelbench.system.accelerator import synchronize
+from modelbench.system.seed import seed_all
 from modelbench.tensors import named_tensors
 from modelbench.workload import Workload
 
@@ -96,9 +97,9 @@ class Trainer:
         Seeded by the number, so that a step can be taken again. Raises TrainingError where loss or
         gradient are no numbers.
         """
-        torch.manual_seed(self._workload.seed + number)
+        seed_all(self._workload.seed + number)
         batch = self._batch_at(number)
-        wait_for(self._workload.device)
+        synchronize(self._workload.device)
         start = perf_counter()
         self.optimizer.zero_grad(set_to_none=True)
         outputs = self._forward(batch)
@@ -116,7 +117,7 @@ class Trainer:
             raise TrainingError(self._wrong_gradient(number))
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        wait_for(self._workload.device)
+        synchronize(self._workload.device)
         took = (perf_counter() - start) * 1e3
         for name in list(self.unreached):
             gradient = self.trained[name].grad
@@ -149,7 +150,7 @@ class Trainer:
             raise TrainingError(f"the loss is {found}; expected a tensor with one number")
         value = float(loss.detach())
         if not math.isfinite(value):
-            torch.manual_seed(self._workload.seed + number)  # for dropout as it was
+            seed_all(self._workload.seed + number)  # for dropout as it was
             layer = first_not_finite(self.model, partial(self._forward, batch))
             where = f"first from {layer}" if layer else "from no layer, but from the loss itself"
             raise TrainingError(

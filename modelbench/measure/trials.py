@@ -23,7 +23,8 @@ from modelbench.measure.memory import Meter, give_back, load_libraries
 from modelbench.measure.needs import Needs
 from modelbench.measure.rounding import distance
 from modelbench.measure.search import border, find_needs
-from modelbench.measure.timing import Rule, time_call, wait_for
+from modelbench.measure.timing import Rule, time_call
+from modelbench.system.accelerator import synchronize
 from modelbench.workload import Workload
 
 Sizes = Mapping[str, int]
@@ -68,7 +69,7 @@ class Session:
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             start = perf_counter()
             outputs = batch.call(self.model)
-            wait_for(self.workload.device)
+            synchronize(self.workload.device)
             seconds = perf_counter() - start
             peak = self._meter.peak()
             shape, finite = shapes(outputs), all_finite(outputs)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from modelbench.batch import Batch
-from modelbench.measure.timing import wait_for
 from modelbench.models.stable_diffusion import StableDiffusion
 from modelbench.pictures import save_images
 from modelbench.results import Metric
+from modelbench.system.accelerator import synchronize
 
 
 def text_encode(model: StableDiffusion, batch: Batch) -> Callable[[], Tensor]:
@@ -104,7 +104,7 @@ class Generate:
         return [save_images((self._images + 1) / 2, directory, "images/generate.png")]
 
     def _now(self) -> float:
-        wait_for(self._batch.named()["noise"].device)
+        synchronize(self._batch.named()["noise"].device)
         return perf_counter()
 
 

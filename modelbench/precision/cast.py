@@ -13,6 +13,7 @@ from modelbench.precision.compiling import no_compiler
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Reach, Shipped
 from modelbench.results import Skip
+from modelbench.system.accelerator import Switches, allow_tf32, tf32
 
 if TYPE_CHECKING:
     from modelbench.workload import Workload
@@ -66,15 +67,14 @@ def _round_factors(model: nn.Module) -> None:
 
     The switches are the process's, and single precision is measured in it too.
     """
-    switches: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before: list[tuple[bool, bool]] = []
+    before: list[Switches] = []
 
     def on(*_: Any) -> None:
-        before.append((switches[0].allow_tf32, switches[1].allow_tf32))
-        switches[0].allow_tf32 = switches[1].allow_tf32 = True
+        before.append(tf32())
+        allow_tf32(Switches(matmul=True, cudnn=True))
 
     def off(*_: Any) -> None:
-        switches[0].allow_tf32, switches[1].allow_tf32 = before.pop()
+        allow_tf32(before.pop())
 
     for module in (model, *model.children()):
         module.register_forward_pre_hook(on)

@@ -18,7 +18,9 @@ MOST = 5
 
 def no_compiler(device: str = "cpu") -> str | None:
     """Say why torch.compile cannot work here, or give None."""
-    if device == "cuda":
+    if device == "mps":
+        return "torch.compile's code for MPS is a prototype"
+    if device != "cpu":
         from torch.utils._triton import has_triton
 
         return None if has_triton() else "Triton is not installed"

@@ -14,9 +14,11 @@ from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.measure.roofline import Place
-    from modelbench.workload import Workload
+    from modelbench.workload import Phase, Workload
 
 CACHES = ("warm", "cold")
+BUSY = 0.8
+"""Share of a call below which the time of its kernels is told to be little."""
 QUICK_S = 5.0
 """Seconds of a call that is made once more to count it."""
 
@@ -153,6 +155,9 @@ class _Session:
         if hasattr(call, "save"):
             with self._part(f"{phase}, saving what it made"):
                 report.artifacts += call.save(self._context.directory)
+        if timing.stream_ms:
+            with self._part(f"{phase}, its kernels"):
+                self._kernels(phase, call, found.median)
         report.details[phase] |= getattr(call, "details", {})
         report.notes += [f"{phase}: {note}" for note in getattr(call, "notes", ())]
         audit = [*disturbed, *of_samples(timing.samples_ms, found)]
@@ -162,6 +167,20 @@ class _Session:
             self._context.say(f"counting what {phase} computes and moves")
             with self._part(f"{phase}, its share of the peak"):
                 self._place(phase, found.median / 1e3)
+
+    def _kernels(self, phase: str, call: Phase, median_ms: float) -> None:
+        """Tell the kernels' own time, and how much of the call the device waited for launches."""
+        from modelbench.measure.kernels import kernels_ms
+
+        spent = kernels_ms(call, self._context.device)
+        if spent is None:
+            return
+        self.report.metric(f"{phase}/kernels_ms", spent, "ms")
+        if spent < BUSY * median_ms:
+            self.report.notes.append(
+                f"{phase}: kernels run for {spent / median_ms:.0%} of the time; for the rest the "
+                "device waits for the CPU to launch them (larger batches, or torch.compile)"
+            )
 
     def _place(self, phase: str, seconds: float) -> None:
         """Count a phase's MACs and bytes and place it on the roofline."""

@@ -7,11 +7,10 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from modelbench.results import Report, Skip
 from modelbench.stages.file import MIB, File, Single
 from modelbench.stages.stage import Context
+from modelbench.system.cgroup import available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,9 +114,11 @@ class Comparison:
                 f"it may take {CALLS} calls of {self._seconds:.2g} s, more than is left of the "
                 "stage's time; raise test.quantization.timeout_s"
             )
-        wanted, free = COPIES * self._bytes, psutil.virtual_memory().available
-        if wanted > free:
-            raise Skip(f"it may take {wanted / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free")
+        wanted, there = COPIES * self._bytes, available_memory()
+        if wanted > there:
+            raise Skip(
+                f"it may take {wanted / 2**30:.1f} GiB, and {there / 2**30:.1f} GiB are free"
+            )
 
     def _coverage(self, name: str, shipped: Shipped) -> None:
         report, reach = self.report, shipped.reach

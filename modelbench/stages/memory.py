@@ -63,12 +63,11 @@ class Footprint:
     """The memory of one model."""
 
     def __init__(self, workload: Workload, context: Context, settings: Memory) -> None:
+        from modelbench.measure.memory import method
+
         self.report, self._settings = Report(), settings
         self._workload, self._context = workload, context
-        if context.device.type == "cpu":
-            self.report.notes.append(
-                "measured: what is resident beyond torch itself, by the kernel"
-            )
+        self.report.notes.append(f"measured: {method(context.device)}")
 
     def inference(self) -> None:
         """Foresee and measure one call in inference."""
@@ -108,19 +107,20 @@ class Footprint:
         self._context.say("measuring a training step")
         measure = partial(measure_training, self._workload, given)
         try:
-            measured, *cuda = self._apart(partial(measure, tight=True))
+            measured, *allocators = self._apart(partial(measure, tight=True))
         except Skip as skip:
             self.report.notes.append(f"training left out: {skip}")
             return
         self._metric("training_peak_mib", measured.peak)
-        if not cuda:
+        if self._context.device.type == "cpu":
             (usual,) = self._apart(partial(measure, tight=False))
             self._metric("training_resident_mib", usual.peak)
-        for each in cuda:
-            self._metric("cuda_allocated_mib", each.allocated)
-            self._metric("cuda_reserved_mib", each.reserved)
+        kind = self._context.device.type
+        for each in allocators:
+            self._metric(f"{kind}_allocated_mib", each.allocated)
+            self._metric(f"{kind}_reserved_mib", each.reserved)
             share = 1 - each.allocated / each.reserved
-            self.report.metric("cuda_fragmentation", share, "share")
+            self.report.metric(f"{kind}_fragmentation", share, "share")
         if foreseen is not None:
             parts = ("weights", "activations", "gradients", "optimizer", "peak")
             self._hold("training", foreseen, measured, parts)

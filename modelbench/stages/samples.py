@@ -26,10 +26,10 @@ def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -
         report.metric(f"{phase}/std_ms", found.deviation, "ms")
     for percentile, value in found.percentiles.items():
         report.metric(f"{phase}/p{percentile}_ms", value, "ms")
-    if timing.device_ms:
-        middle = sorted(timing.device_ms)[len(timing.device_ms) // 2]
-        report.metric(f"{phase}/device_p50_ms", middle, "ms")
-        report.series[f"{phase}/device_samples_ms"] = timing.device_ms
+    if timing.stream_ms:
+        middle = sorted(timing.stream_ms)[len(timing.stream_ms) // 2]
+        report.metric(f"{phase}/stream_p50_ms", middle, "ms")
+        report.series[f"{phase}/stream_samples_ms"] = timing.stream_ms
     report.metric(f"{phase}/samples", found.samples, "count")
     report.metric(f"{phase}/outliers", found.outliers, "count")
     report.series[f"{phase}/samples_ms"] = timing.samples_ms

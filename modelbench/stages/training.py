@@ -100,7 +100,8 @@ class Training:
         if apart > CLOSE:
             self.report.warnings.append(
                 f"the same seed gives other losses, up to {apart:.2g} apart: the model draws from "
-                "something else than torch's generators, or has kernels that are not deterministic"
+                "something else than the generators of Python, NumPy and torch, or has kernels "
+                "that are not deterministic"
             )
         self._context.say("going on from the checkpoint")
         self._trainer.load(self._file)

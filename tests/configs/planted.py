@@ -1,8 +1,10 @@
 """Models with one fault each, and losses that are none."""
 
+import random
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -174,6 +176,17 @@ class Counts(Net):
         """Depend on how often this was called."""
         self.steps += self.training
         return super().forward(images) * (1 + self.steps / 10)
+
+
+class Masked(Net):
+    """Masks its images in training, as wav2vec 2 does, by NumPy's and Python's random numbers."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Leave out a row."""
+        if self.training:
+            row = np.random.randint(images.shape[2])
+            images = images.index_fill(2, torch.tensor([row]), random.random())
+        return super().forward(images)
 
 
 class Normed(Net):
