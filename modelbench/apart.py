@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from modelbench.reasons import OUT_OF_MEMORY, limited
 from modelbench.system.accelerator import enter
 from modelbench.worker import FORKS
 
@@ -94,5 +95,5 @@ def _how(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = "unknown"
-    more = ": most likely out of memory" if name == "SIGKILL" else ""
-    return f"the process was killed by signal {-code} ({name}){more}"
+    killed = f"the process was killed by signal {-code} ({name})"
+    return "; ".join([killed + OUT_OF_MEMORY, *limited()]) if name == "SIGKILL" else killed

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from modelbench.graph.layout import INSTALL
 from modelbench.measure.place import of_types, root_cause
+from modelbench.system import cgroup
 
 GIB = 2**30
+OUT_OF_MEMORY = ": most likely out of memory"
+SERVER_MIB = 400
+"""What the smallest model's process takes before it computes anything."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,27 @@ def of_exit(ended: Exit, smaller: str) -> str:
         name = ""
     parts = [f"killed by signal {-ended.code}{name}"]
     if -ended.code == getattr(signal, "SIGKILL", 9):
-        parts[0] += ": most likely out of memory"
+        parts[0] += OUT_OF_MEMORY
+        parts += limited()
         advice = f"try {smaller}" if smaller else ""
     else:
         advice = "model_test.log shows where it was"
     if ended.peak_bytes:
         parts.append(f"peak so far {ended.peak_bytes / GIB:.1f} GiB")
     return "; ".join([*parts, advice] if advice else parts)
+
+
+def of_server(error: Exception) -> str:
+    """Explain a fork server that is gone, which happens where torch alone is too large."""
+    reason = f"the process that imports torch has ended ({type(error).__name__}){OUT_OF_MEMORY}"
+    need = f"torch and the model's code take {SERVER_MIB} MiB or more"
+    return "; ".join([reason, *limited(), need])
+
+
+def limited() -> list[str]:
+    """Name the limit of memory, where there is one."""
+    limit = cgroup.memory()
+    return [] if limit is None else [f"the control group's limit is {limit}"]
 
 
 def of_timeout(stage: str, timeout_s: float) -> str:

@@ -162,7 +162,7 @@ class _Desk:
         except TimeoutError:
             raise _NoWorker(f"the worker did not start within {START_S:g} s") from None
         except (EOFError, OSError) as error:
-            raise _NoWorker(f"the fork server ended ({type(error).__name__})") from error
+            raise _NoWorker(reasons.of_server(error)) from error
         if hello.mistakes:
             self.clear()
             raise ConfigurationError(hello.mistakes)

@@ -62,7 +62,7 @@ def test_version_2_of_a_container(tmp_path: Path) -> None:
     }
     root = made(tmp_path, "0::/\n", V2, files)
     assert cgroup.memory(root) == cgroup.Memory(512 * MIB, 312 * MIB, 7)
-    assert str(cgroup.memory(root)) == "0.50 GiB of memory (control group)"
+    assert str(cgroup.memory(root)) == "0.50 GiB"
     assert cgroup.cores(root) == 0.5
     assert cgroup.throttled(root) == 3
 

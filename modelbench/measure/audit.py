@@ -126,8 +126,8 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
         yield f"a CPU quota stopped the process {times} times; lower device.threads"
     if before.limit and after.limit and after.limit.hits > before.limit.hits:
         yield (
-            f"the process ran into its limit of {after.limit}, where the kernel takes cached files "
-            "from it; raise the limit, or take smaller sizes"
+            f"the process ran into its control group's limit of {after.limit}, where the kernel "
+            "takes cached files from it; raise the limit, or take smaller sizes"
         )
     if before.megahertz and after.megahertz:
         change = after.megahertz / before.megahertz - 1

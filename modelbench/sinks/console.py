@@ -50,6 +50,9 @@ class Console:
         where = (
             f"{job.environment.get('gpu', cpu)}, torch {job.environment['versions'].get('torch')}"
         )
+        memory, cores = (job.environment.get(key) for key in ("memory_limit_gib", "cpu_quota"))
+        where += f", limited to {memory:g} GiB" if memory else ""
+        where += f", limited to {cores:g} cores' time" if cores else ""
         head = f"\n[bold]{escape(job.model)}[/] in {job.precision} on {job.device}, {sizes}"
         self._terminal.print(f"{head}\n[dim]{escape(where)}[/]")
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 MIB, GIB = 2**20, 2**30
 SHOWN = 5
+KEPT = 1.5
+"""Times the least that training holds which an allocator may hold that keeps what is freed."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,7 @@ class Footprint:
             return
         self._metric("training_peak_mib", measured.peak)
         if self._context.device.type == "cpu":
-            (usual,) = self._apart(partial(measure, tight=False))
-            self._metric("training_resident_mib", usual.peak)
+            self._usual(partial(measure, tight=False), measured.peak)
         kind = self._context.device.type
         for each in allocators:
             self._metric(f"{kind}_allocated_mib", each.allocated)
@@ -124,6 +125,22 @@ class Footprint:
         if foreseen is not None:
             parts = ("weights", "activations", "gradients", "optimizer", "peak")
             self._hold("training", foreseen, measured, parts)
+
+    def _usual(self, measure: Callable[..., None], tight: int) -> None:
+        """Measure what the allocator holds when it keeps what is freed; it may be too much."""
+        from modelbench.apart import Ended
+        from modelbench.measure.memory import free
+
+        why = f"{free(self._context.device) / GIB:.1f} GiB are free"
+        if KEPT * tight < free(self._context.device):
+            try:
+                (usual,) = self._apart(measure)
+            except Ended as end:
+                why = str(end)
+            else:
+                self._metric("training_resident_mib", usual.peak)
+                return
+        self.report.notes.append(f"training_resident_mib left out: {why}")
 
     def draw(self) -> None:
         """Draw what it consists of, foreseen beside measured."""

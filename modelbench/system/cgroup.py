@@ -31,7 +31,7 @@ class Memory:
 
     def __str__(self) -> str:
         """Name the limit for a message."""
-        return f"{self.limit / GIB:.2f} GiB of memory (control group)"
+        return f"{self.limit / GIB:.2f} GiB"
 
 
 def memory(root: Path = Path("/")) -> Memory | None:
