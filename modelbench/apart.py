@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
@@ -16,7 +15,7 @@ from typing import Any
 
 import torch
 
-from modelbench.reasons import OUT_OF_MEMORY, limited
+from modelbench.reasons import of_status
 from modelbench.system.accelerator import enter
 from modelbench.worker import FORKS
 
@@ -53,7 +52,7 @@ def apart(
                 kind, value = ours.recv()
             except (EOFError, OSError):  # it may have died while it wrote
                 process.join()
-                raise Ended(_how(process.exitcode)) from None
+                raise Ended(_how(process.exitcode or 0)) from None
             if kind == "raised":
                 raise value
             if kind == "done":
@@ -88,12 +87,5 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-def _how(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"the process ended with status {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = "unknown"
-    killed = f"the process was killed by signal {-code} ({name})"
-    return "; ".join([killed + OUT_OF_MEMORY, *limited()]) if name == "SIGKILL" else killed
+def _how(code: int) -> str:
+    return f"the process {'was ' if code < 0 else ''}{of_status(code)}"

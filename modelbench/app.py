@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,9 @@ from modelbench.signals import Terminated
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line; give its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack characters of names and paths
+            stream.reconfigure(errors="replace")
     parser = get_args_parser()
     parser.prog = "python -m modelbench"
     try:

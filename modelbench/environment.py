@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,12 @@ def cpu_model() -> str:
                 return value.strip()
     if sys.platform == "darwin":
         return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
+    if sys.platform == "win32":
+        import winreg
+
+        key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+        with suppress(OSError), winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as found:
+            return str(winreg.QueryValueEx(found, "ProcessorNameString")[0]).strip()
     return os.environ.get("PROCESSOR_IDENTIFIER") or platform.processor() or platform.machine()
 
 

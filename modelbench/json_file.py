@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from time import sleep
 from typing import Any
+
+PATIENCE_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Between attempts to replace a file that a reader holds."""
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -12,4 +17,9 @@ def write_json(path: Path, content: Any) -> None:
     part = path.with_suffix(".part")
     # ensure_ascii stays on: a path may hold bytes that are no UTF-8, and JSON escapes them.
     part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    for wait_s in PATIENCE_S:
+        with suppress(PermissionError):  # on Windows, while another program has it open
+            part.replace(path)
+            return
+        sleep(wait_s)
     part.replace(path)

@@ -15,6 +15,19 @@ OUT_OF_MEMORY = ": most likely out of memory"
 SERVER_MIB = 400
 """What the smallest model's process takes before it computes anything."""
 
+NT = {
+    0xC0000005: "access violation",
+    0xC0000017: "not enough memory",
+    0xC000001D: "illegal instruction",
+    0xC00000FD: "stack overflow",
+    0xC000012D: "the page file is too small",
+    0xC0000135: "a DLL was not found",
+    0xC000013A: "ended by Ctrl-C",
+    0xC0000374: "heap corruption",
+    0xC0000409: "aborted by its C library",
+}
+"""What Windows' commonest statuses say (MS-ERREF 2.3.1)."""
+
 
 @dataclass(frozen=True)
 class Exit:
@@ -26,22 +39,27 @@ class Exit:
 
 def of_exit(ended: Exit, smaller: str) -> str:
     """Explain a worker that died without a result."""
+    how = of_status(ended.code)
     if ended.code >= 0:
-        return f"the worker process ended with status {ended.code} before the stage had a result"
+        return f"the worker process {how} before the stage had a result"
+    advice = "model_test.log shows where it was"
+    if OUT_OF_MEMORY in how:
+        advice = f"try {smaller}" if smaller else ""
+    peak = f"peak so far {ended.peak_bytes / GIB:.1f} GiB" if ended.peak_bytes else ""
+    return "; ".join(filter(None, [how, peak, advice]))
+
+
+def of_status(code: int) -> str:
+    """Say how a process ended: `killed by signal 9 (SIGKILL): most likely out of memory`."""
+    if code >= 0:
+        name = f" (0x{code:08X}: {NT[code]})" if code in NT else ""
+        return f"ended with status {code}{name}"
     try:
-        name = f" ({signal.Signals(-ended.code).name})"
+        name = f" ({signal.Signals(-code).name})"
     except ValueError:
         name = ""
-    parts = [f"killed by signal {-ended.code}{name}"]
-    if -ended.code == getattr(signal, "SIGKILL", 9):
-        parts[0] += OUT_OF_MEMORY
-        parts += limited()
-        advice = f"try {smaller}" if smaller else ""
-    else:
-        advice = "model_test.log shows where it was"
-    if ended.peak_bytes:
-        parts.append(f"peak so far {ended.peak_bytes / GIB:.1f} GiB")
-    return "; ".join([*parts, advice] if advice else parts)
+    how = f"killed by signal {-code}{name}"
+    return "; ".join([how + OUT_OF_MEMORY, *limited()]) if "SIGKILL" in name else how
 
 
 def of_server(error: Exception) -> str:

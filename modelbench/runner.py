@@ -131,13 +131,18 @@ class _Desk:
                 if ended is not None and ended.peak_bytes is not None:
                     peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
                     result = replace(result, details={**result.details, **peak})
-        shutil.rmtree(self._order.directory / SCRATCH, ignore_errors=True)
+        self._sweep_up()
         return result
 
     def clear(self) -> Exit | None:
         """End the worker, if there is one, and tell how it was."""
         worker, self._worker = self._worker, None
-        return None if worker is None else worker.kill()
+        ended = None if worker is None else worker.kill()
+        self._sweep_up()  # once more: on Windows what the worker had open could not be removed
+        return ended
+
+    def _sweep_up(self) -> None:
+        shutil.rmtree(self._order.directory / SCRATCH, ignore_errors=True)
 
     def _hire(self) -> Hello:
         try:

@@ -106,7 +106,9 @@ def _run(
 
 def _write_to_log(order: Order) -> TextIO:
     """Send logging, warnings, crashes and all that the model prints into the job's log."""
-    file = (order.directory / "model_test.log").open("a", encoding="utf-8")
+    file = (order.directory / "model_test.log").open(
+        "a", encoding="utf-8", errors="backslashreplace", buffering=1
+    )
     logging.basicConfig(
         stream=file,
         level=logging.INFO,
@@ -118,6 +120,8 @@ def _write_to_log(order: Order) -> TextIO:
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         stream.flush()
         os.dup2(file.fileno(), number)
+    # What Python prints goes there by itself: on Windows its own streams do not survive the above.
+    sys.stdout = sys.stderr = file
     return file
 
 

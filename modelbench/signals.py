@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-# SIGHUP: the terminal was closed. Windows has none.
-ENDING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+# The terminal was closed: SIGHUP, on Windows SIGBREAK, which is Ctrl-Break as well.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+ENDING = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 
 
 class Terminated(SystemExit):

@@ -24,6 +24,9 @@ from typing import Any
 from modelbench.reasons import Exit
 from modelbench.results import Result
 
+if sys.platform == "win32":
+    from modelbench.system.job_object import JobObject
+
 FORKS = sys.platform != "win32"
 """Whether a new worker costs milliseconds; spawned ones import torch anew."""
 
@@ -102,6 +105,10 @@ class Worker:
             context = multiprocessing.get_context("spawn")
             self._process = context.Process(target=_serve, args=(theirs, order))
             self._process.start()
+            self._job = (
+                JobObject()
+            )  # keeps its children from outliving it, and it from this process
+            self._job.add(self._process.pid or 0)
         else:
             self._exits, guards = multiprocessing.Pipe()
             method: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
@@ -158,6 +165,8 @@ class Worker:
                 ended = self._exits.recv()
             self._exits.close()
         self._process.join()
+        if sys.platform == "win32":
+            self._job.end()  # with all the children that it left
         self._connection.close()
         return ended or Exit(self._process.exitcode or 0, None)
 

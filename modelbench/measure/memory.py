@@ -126,5 +126,7 @@ def method(device: torch.device) -> str:
 
 def load_libraries(device: torch.device) -> None:
     """Let what computing loads, threads and libraries, be there before an account begins."""
+    import torch._dynamo  # what torch.compiler.set_stance imports
+
     layer = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).to(device)
     layer(torch.ones(1, 3, 8, 8, device=device)).sum().backward()

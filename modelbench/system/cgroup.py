@@ -7,7 +7,6 @@ which the tightest counts.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,16 +90,15 @@ def _cores(group: Path, old: bool) -> float | None:
 
 def _groups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
     """Give the folders of this process's group and of those above it; True where version 1."""
-    if sys.platform == "linux":
-        mounts = list(_mounts(root))
-        for line in _text(root / "proc/self/cgroup").splitlines():
-            _, controllers, path = line.split(":", 2)
-            old = controllers != ""
-            if old and controller not in controllers.split(","):
-                continue
-            for top, place, options in mounts:
-                if old == (options is not None) and (not old or controller in (options or ())):
-                    yield from ((each, old) for each in _upwards(root, top, place, path))
+    mounts = list(_mounts(root))
+    for line in _text(root / "proc/self/cgroup").splitlines():  # not there but on Linux
+        _, controllers, path = line.split(":", 2)
+        old = controllers != ""
+        if old and controller not in controllers.split(","):
+            continue
+        for top, place, options in mounts:
+            if old == (options is not None) and (not old or controller in (options or ())):
+                yield from ((each, old) for each in _upwards(root, top, place, path))
 
 
 def _upwards(root: Path, top: str, place: str, path: str) -> Iterator[Path]:
