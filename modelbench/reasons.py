@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelbench.graph.layout import INSTALL
 from modelbench.measure.place import of_types, root_cause
+from modelbench.results import Result
 from modelbench.system import cgroup
 
 GIB = 2**30
@@ -73,6 +74,15 @@ def limited() -> list[str]:
     """Name the limit of memory, where there is one."""
     limit = cgroup.memory()
     return [] if limit is None else [f"the control group's limit is {limit}"]
+
+
+def in_time(result: Result, timeout_s: float) -> Result:
+    """Let a result that came too late be a failed one; its figures stand."""
+    if result.seconds <= timeout_s:
+        return result
+    late = f"took {result.seconds:.2g} s, longer than test.{result.stage}.timeout_s={timeout_s:g}"
+    reason = f"{result.reason}; {late}" if result.status == "failed" else late
+    return replace(result, status="failed", reason=reason)
 
 
 def of_timeout(stage: str, timeout_s: float) -> str:

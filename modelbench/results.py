@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,11 +87,46 @@ class Result:
             artifacts=report.artifacts,
         )
 
+    def joined(self, later: Result) -> Result:
+        """Give both in one: this one ended in a part, and `later` went on without it."""
+        notes = [*self.details.get("notes", []), *later.details.get("notes", [])]
+        if later.status == "skipped":
+            notes.append(later.reason)
+        reasons = [self.reason, later.reason if later.status == "failed" else None]
+        return replace(
+            self,
+            reason="; ".join(filter(None, reasons)),
+            seconds=self.seconds + later.seconds,
+            metrics={**later.metrics, **self.metrics},
+            series={**later.series, **self.series},
+            curves={**later.curves, **self.curves},
+            details={**later.details, **self.details} | ({"notes": _once(notes)} if notes else {}),
+            warnings=_once([*self.warnings, *later.warnings]),
+            artifacts=_once([*self.artifacts, *later.artifacts]),
+        )
+
     def document(self) -> dict[str, Any]:
         """Give the stage's entry in `results.json`."""
         entry = asdict(self)
         del entry["stage"]
         return entry
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a stage had found when it began a part that its process may not survive."""
+
+    result: Result
+    doing: str
+    rest: Mapping[str, Any]
+    """Settings with which to go on without that part; empty where nothing comes after it."""
+
+    def without_it(self, reason: str, seconds: float) -> Result:
+        """Give what was found, failed for the part that was not."""
+        why = f"{self.doing}: {reason}"
+        if self.result.reason:
+            why = f"{self.result.reason}; {why}"
+        return replace(self.result, status="failed", reason=why, seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -145,6 +180,10 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
         "config": dict(job.config),
         "stages": {result.stage: result.document() for result in summary.results},
     }
+
+
+def _once(values: Sequence[Any]) -> list[Any]:
+    return list(dict.fromkeys(values))
 
 
 def _finite(value: Any) -> Any:

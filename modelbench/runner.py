@@ -14,7 +14,7 @@ from typing import Any
 from modelbench import config as schema
 from modelbench import reasons
 from modelbench.reasons import Exit
-from modelbench.results import Job, Result, Summary, verdict
+from modelbench.results import Job, Partial, Result, Summary, verdict
 from modelbench.signals import Terminated, held_back
 from modelbench.sinks.sink import Sink
 from modelbench.worker import FORKS, SCRATCH, START_S, Died, Hello, Order, Worker
@@ -109,22 +109,47 @@ class _Desk:
             say("")
 
     def run(self, stage: str, timeout_s: float, say: Callable[[str], None]) -> Result:
-        """Run one stage; however it ends, there is a result."""
+        """Run one stage; however it ends, there is a result.
+
+        Where its process dies in a part, a new one goes on after it.
+        """
+        end = time.perf_counter() + timeout_s
+        result, kept = self._run(stage, {}, timeout_s, timeout_s, say)
+        while kept is not None and kept.rest:
+            left = max(0.0, end - time.perf_counter())
+            later, kept = self._run(stage, kept.rest, left, timeout_s, say)
+            result = result.joined(later)
+        return result
+
+    def _run(
+        self,
+        stage: str,
+        given: Mapping[str, Any],
+        left_s: float,
+        timeout_s: float,
+        say: Callable[[str], None],
+    ) -> tuple[Result, Partial | None]:
+        """Run a stage once; gives what it kept, too, where its process has died in a part of it."""
         start = time.perf_counter()
+        kept = None
         try:
             if self._worker is None:
                 self._hire()
             assert self._worker is not None
-            result = self._worker.run(stage, timeout_s, say)
+            result = reasons.in_time(self._worker.run(stage, given, left_s, say), left_s)
         except (_NoWorker, Died, TimeoutError) as end:
-            self._worker = None
+            worker, self._worker = self._worker, None
             if isinstance(end, Died):
                 reason = reasons.of_exit(end.ended, self._smaller)
             else:
                 late = isinstance(end, TimeoutError)
                 reason = reasons.of_timeout(stage, timeout_s) if late else str(end)
             log.error("stage %s: %s", stage, reason)
-            result = Result(stage, "failed", time.perf_counter() - start, reason)
+            seconds = time.perf_counter() - start
+            result = Result(stage, "failed", seconds, reason)
+            if worker is not None and worker.kept is not None:
+                result = worker.kept.without_it(reason, seconds)
+                kept = worker.kept if isinstance(end, Died) else None
         else:
             if self._forked:  # a new one costs little, and keeps a stage's caches from the next
                 ended = self.clear()
@@ -132,7 +157,7 @@ class _Desk:
                     peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
                     result = replace(result, details={**result.details, **peak})
         self._sweep_up()
-        return result
+        return result, kept
 
     def clear(self) -> Exit | None:
         """End the worker, if there is one, and tell how it was."""

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, TextIO
 
@@ -26,7 +28,7 @@ from modelbench import config as schema
 from modelbench import environment, reasons
 from modelbench.alternatives import settled
 from modelbench.precision.scheme import Scheme
-from modelbench.results import Result, Skip
+from modelbench.results import Partial, Report, Result, Skip
 from modelbench.stages.stage import Context, Stage
 from modelbench.system import accelerator, cgroup
 from modelbench.targets import misfits
@@ -34,6 +36,8 @@ from modelbench.worker import SCRATCH, Hello, Order
 from modelbench.workload import Workload
 
 log = logging.getLogger("modelbench.worker")
+
+Settings = Mapping[str, Any]
 
 
 def serve(connection: Connection, order: Order) -> None:
@@ -69,14 +73,19 @@ def serve(connection: Connection, order: Order) -> None:
     settings = schema.stages(order.config)
     while True:
         try:
-            name = connection.recv()
+            name, given = connection.recv()
         except EOFError:
             return
         scratch.mkdir(exist_ok=True)
         faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
-        result = _run(name, settings[name], workload, context, order.smaller)
+        keeping = replace(context, keep=partial(_keep, connection, name))
+        result = _run(name, {**settings[name], **given}, workload, keeping, order.smaller)
         faulthandler.cancel_dump_traceback_later()
         connection.send(result)
+
+
+def _keep(connection: Connection, stage: str, report: Report, doing: str, rest: Settings) -> None:
+    connection.send(Partial(Result.of(stage, 0.0, report), doing, rest))
 
 
 def _run(

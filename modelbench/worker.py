@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from modelbench.reasons import Exit
-from modelbench.results import Result
+from modelbench.results import Partial, Result
 
 if sys.platform == "win32":
     from modelbench.system.job_object import JobObject
@@ -98,6 +98,8 @@ class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
     def __init__(self, order: Order, *, forked: bool = FORKS) -> None:
+        self.kept: Partial | None = None
+        """What the present stage has found so far, where it has told."""
         self._connection, theirs = multiprocessing.Pipe()
         self._exits: Connection | None = None
         # Not daemons: a daemon may have no children, and a model's DataLoader wants some.
@@ -122,10 +124,16 @@ class Worker:
         hello: Hello = self._answer(START_S, lambda _: None)
         return hello
 
-    def run(self, stage: str, timeout_s: float, say: Callable[[str], None]) -> Result:
-        """Run one stage; raises Died or TimeoutError, after which the worker is gone."""
+    def run(
+        self, stage: str, given: Mapping[str, Any], timeout_s: float, say: Callable[[str], None]
+    ) -> Result:
+        """Run one stage, with some settings other than the job's.
+
+        Raises Died or TimeoutError, after which the worker is gone, but for what is `kept`.
+        """
+        self.kept = None
         with contextlib.suppress(BrokenPipeError):  # the answer below tells how it ended
-            self._connection.send(stage)
+            self._connection.send((stage, given))
         result: Result = self._answer(timeout_s + GRACE_S, say)
         return result
 
@@ -148,9 +156,12 @@ class Worker:
                     message = self._connection.recv()
                 except (EOFError, OSError):
                     raise Died(self._ended()) from None
-                if not isinstance(message, str):
+                if isinstance(message, str):
+                    say(message)
+                elif isinstance(message, Partial):
+                    self.kept = message
+                else:
                     return message
-                say(message)
             elif ready:
                 raise Died(self._ended())
             else:

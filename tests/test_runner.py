@@ -75,6 +75,35 @@ def test_a_hang_is_ended_at_its_limit(command: Command) -> None:
     assert "faults.py" in log
 
 
+def test_a_part_that_dies_costs_that_part(command: Command) -> None:
+    """A new process goes on behind it; what was found before and after stands, once."""
+    stage = command("model=toy", "test=[parts,fine]").results["stages"]["parts"]
+    pids = [stage["metrics"][f"parts/{name}"]["value"] for name in "abc"]
+    assert len(set(pids)) == 3
+    why = "the worker process ended with status 3 before the stage had a result"
+    assert stage["reason"] == f"part die: {why}; part die: {why}"
+    assert stage["details"]["notes"] == ["said each time", "a is done", "b is done", "c is done"]
+    assert stage["status"] == "failed"
+
+
+def test_a_part_that_hangs_loses_nothing_before_it(command: Command) -> None:
+    """There is no time for the parts behind it."""
+    words = "test.parts.parts=[a,hang,b]", "test.parts.timeout_s=2"
+    stage = command("model=toy", "test=parts", *words).results["stages"]["parts"]
+    assert list(stage["metrics"]) == ["parts/a"]
+    assert stage["reason"].startswith("part hang: not done after 2 s, and ended")
+
+
+def test_an_answer_that_comes_too_late_is_a_failure(command: Command) -> None:
+    """Its figures stand."""
+    stage = command("model=toy", "test=fine", "test.fine.timeout_s=0.0001").results["stages"][
+        "fine"
+    ]
+    assert stage["status"] == "failed"
+    assert "longer than test.fine.timeout_s=0.0001" in stage["reason"]
+    assert "fine/pid" in stage["metrics"]
+
+
 def test_what_a_model_prints_goes_to_the_log(command: Command) -> None:
     """The tables stay clean, the log has it; a NaN metric is a warning."""
     done = command("model=toy", "test=fine")

@@ -81,8 +81,11 @@ class Benchmark(Stage):
             )
         session = _Session(self, workload, context)
         report = session.report
-        for phase in session.phases:
+        for at, phase in enumerate(session.phases):
+            rest = session.phases[at + 1 :]
+            context.keep(report, phase, {"phases": rest} if rest else {})
             session.measure(phase)
+        context.keep(report, "throughput", {})
         session.throughput()
         session.draw()
         report.details["state"] = state(context.device)

@@ -45,11 +45,12 @@ class Quantization(Stage):
         until = perf_counter() + SHARE * self.timeout_s
         comparison = Comparison(workload, context, self.budget_s, until)
         comparison.baseline()
-        for name, node in context.schemes.items():
-            if node is None:  # fp32, which all are compared with
-                continue
+        names = [n for n in self.schemes if context.schemes[n] is not None]  # all but fp32
+        for at, name in enumerate(names):
+            rest = names[at + 1 :]
+            context.keep(comparison.report, name, {"schemes": rest} if rest else {})
             try:
-                comparison.add(name, node)
+                comparison.add(name, context.schemes[name])
             except Exception as error:  # compilers and exporters raise all kinds
                 log.exception("scheme %s", name)
                 comparison.report.fail(f"{name}: {in_one_line(error)}")

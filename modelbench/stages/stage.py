@@ -36,6 +36,9 @@ class Context:
     """For large files; emptied after each stage, also after one that was killed."""
     say: Callable[[str], None]
     """Shows the person who waits what is going on; not to be called while the clock runs."""
+    keep: Callable[[Report, str, Mapping[str, Any]], None] = lambda *_: None
+    """Keeps what was found so far should the stage's process die: the report, the part that is to
+    begin now, and the settings with which to go on without it, empty where nothing comes after."""
 
 
 @dataclass(frozen=True)

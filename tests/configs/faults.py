@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelbench.results import Report, Skip
@@ -28,6 +28,27 @@ class Fine(Stage):
         (context.directory / "graph" / "fine.txt").write_text("fine", encoding="utf-8")
         report.artifacts.append("graph/fine.txt")
         print("printed by the model")  # noqa: T201
+        return report
+
+
+@dataclass(frozen=True)
+class Parts(Stage):
+    """Has parts, of which those called `die` and `hang` do so."""
+
+    parts: list[str] = field(default_factory=lambda: ["a", "die", "b", "die", "c"])
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Report a number for each of the others."""
+        report = Report(notes=["said each time"])
+        for at, part in enumerate(self.parts):
+            rest = self.parts[at + 1 :]
+            context.keep(report, f"part {part}", {"parts": rest} if rest else {})
+            if part == "die":
+                os._exit(3)
+            if part == "hang":
+                time.sleep(600)
+            report.metric(part, os.getpid(), "count")
+            report.notes.append(f"{part} is done")
         return report
 
 
