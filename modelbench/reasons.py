@@ -6,7 +6,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from modelbench.graph.layout import INSTALL
 from modelbench.measure.place import of_types, root_cause
 from modelbench.results import Result
 from modelbench.system import cgroup
@@ -112,7 +111,10 @@ def of_error(error: BaseException, smaller: str) -> str:
     elif (driver := of_driver(str(error))) is not None:
         return f"{type(error).__name__}: {driver}"
     elif _lacks_graphviz(error):
-        return f"Graphviz's program dot was not found on PATH; {INSTALL}"
+        return (
+            "Graphviz's program dot, which the model's code calls, was not found on PATH; install "
+            "Graphviz (graphviz.org/download) and see that it is there"
+        )
     elif isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"
     else:

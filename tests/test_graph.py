@@ -20,7 +20,7 @@ from modelbench.batch import Batch
 from modelbench.graph.autograd import autograd
 from modelbench.graph.dot import source
 from modelbench.graph.fold import Item, View, view
-from modelbench.graph.layout import Layout, LayoutError
+from modelbench.graph.layout import INSTALL, Layout, LayoutError
 from modelbench.graph.levels import Levels
 from modelbench.graph.picture import LONGEST, Limits, picture
 from modelbench.graph.trace import Trace, trace
@@ -31,7 +31,7 @@ from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
 from modelbench.workload import Workload
 
-WASM = Layout(None)
+HERE = Layout.here()
 IMAGE = Batch((torch.zeros(1, 3, 32, 32),), {})
 ROW = Batch((torch.zeros(2, 8),), {})
 
@@ -208,7 +208,7 @@ def test_a_long_flat_module_stays_readable() -> None:
     """Its layers all differ, so that none can be folded."""
     widths = [8 + i for i in range(151)]
     flat = nn.Sequential(*itertools.starmap(nn.Linear, itertools.pairwise(widths)))
-    drawn = picture(traced(flat), "Flat", WASM, Limits(60, None, 60.0))
+    drawn = picture(traced(flat), "Flat", HERE, Limits(60, None, 60.0))
     assert drawn.nodes <= 60
     assert drawn.legible
 
@@ -255,10 +255,9 @@ def hostile() -> Trace:
     return traced(model)
 
 
-@pytest.mark.parametrize("layout", [WASM, Layout.here()], ids=["wasm", "here"])
-def test_names_cannot_break_out(layout: Layout) -> None:
+def test_names_cannot_break_out() -> None:
     """Of DOT or of SVG, in titles neither."""
-    drawn = picture(hostile(), "<i>&", layout, Limits(60, 2, 20.0))
+    drawn = picture(hostile(), "<i>&", HERE, Limits(60, 2, 20.0))
     root = ET.fromstring(drawn.files["svg"])
     text = "".join(root.itertext())
     assert '<script>alert("1")</script>\\' in text.replace("\u00a0", " ")
@@ -282,10 +281,10 @@ def test_a_picture_that_is_too_large_is_drawn_with_fewer_nodes() -> None:
         pass
 
     found = traced(Stack(*(Block(8 + 8 * i) for i in range(6))))
-    drawn = picture(found, "Stack", WASM, Limits(60, None, 20.0))
+    drawn = picture(found, "Stack", HERE, Limits(60, None, 20.0))
     assert drawn.legible
     assert drawn.nodes == 8
-    large = picture(found, "Stack", WASM, Limits(60, 3, 20.0))
+    large = picture(found, "Stack", HERE, Limits(60, 3, 20.0))
     assert not large.legible
     assert large.nodes == 50
 
@@ -293,11 +292,11 @@ def test_a_picture_that_is_too_large_is_drawn_with_fewer_nodes() -> None:
 def test_a_layout_that_takes_too_long_is_ended() -> None:
     """With the reason, and so is one that cannot be run at all."""
     with pytest.raises(LayoutError, match=r"not done with it in 0\.001 s"):
-        WASM.draw("digraph {a -> b}", "svg", 0.001)
-    with pytest.raises(LayoutError, match="apt install graphviz"):
+        HERE.draw("digraph {a -> b}", "svg", 0.001)
+    with pytest.raises(LayoutError, match="pip install graphviz-pure"):
         Layout("/nowhere/dot").draw("digraph {a -> b}", "svg", 5)
     with pytest.raises(LayoutError, match="Graphviz failed"):
-        WASM.draw("digraph {", "svg", 20)
+        HERE.draw("digraph {", "svg", 20)
 
 
 def test_the_stage_writes_what_the_contract_names(command: Command) -> None:
@@ -307,30 +306,31 @@ def test_the_stage_writes_what_the_contract_names(command: Command) -> None:
     assert (done.status, stage["warnings"]) == (0, [])
     folder = done.files[0].parent
     names = ["graph/model_graph_UNet.dot", "graph/model_graph_UNet.svg"]
-    names += ["graph/model_graph_UNet.png"] if Layout.here().dot else []
+    names += ["graph/model_graph_UNet.png"]
     names += ["graph/autograd_UNet.dot", "graph/autograd_UNet.svg"]
     assert stage["artifacts"] == names
     for name in names:
         assert (folder / name).stat().st_size > 1000
-    if Layout.here().dot:
-        with Image.open(folder / names[2]) as image:
-            assert max(image.size) <= 4000
+    with Image.open(folder / names[2]) as image:
+        assert max(image.size) <= 4000
     assert stage["metrics"]["visualization/nodes"]["value"] == 24
     root = ET.parse(folder / "graph/model_graph_UNet.svg").getroot()
     width, height = (float(root.attrib[side].removesuffix("pt")) for side in ("width", "height"))
     assert max(width, height) <= LONGEST
 
 
-def test_without_graphviz_there_is_the_svg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And what to install."""
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_without_any_graphviz_the_reason_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And what to install; the stage has its sources."""
+    monkeypatch.setattr(Layout, "here", lambda: Layout(None))
     context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)
     report = Visualization()(workload("model=cnn"), context)
-    assert {Path(name).suffix for name in report.artifacts} == {".svg", ".dot"}
-    assert report.warnings == []
-    assert "winget install Graphviz.Graphviz" in report.notes[0]
+    assert report.artifacts == ["graph/autograd_SimpleCNN.dot"]
+    (warning,) = report.warnings
+    assert warning == f"SimpleCNN is not drawn: there is no Graphviz; {INSTALL}"
     page = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
-    assert report.notes[0] in page.read_text(encoding="utf-8")
+    assert INSTALL in page.read_text(encoding="utf-8")
 
 
 def test_what_takes_too_long_to_draw_leaves_its_source(command: Command) -> None:

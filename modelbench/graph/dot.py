@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import graphviz
 
 from modelbench.graph.fold import Item, View
+from modelbench.graph.layout import MEASURED
 from modelbench.graph.levels import Levels
 from modelbench.graph.trace import INPUT, JOIN, OUTPUT
 
-FONT = "Helvetica,Arial,sans-serif"
 FONT_SIZE = 14
 SKIP = "#0072B2"
 # ColorBrewer's Oranges: each is darker than the one before, in black and white as well.
@@ -38,12 +38,12 @@ class _Writer:
         self._fan = Counter(one for one, _ in view.edges)
         graph = graphviz.Digraph(
             graph_attr={
-                "label": graphviz.escape(title), "labelloc": "t", "fontname": FONT,
+                "label": graphviz.escape(title), "labelloc": "t", "fontname": MEASURED,
                 "fontsize": "20",
                 "ranksep": "0.3", "nodesep": "0.25", "newrank": "true", "bgcolor": "white",
             },
             node_attr={
-                "shape": "box", "style": "filled,rounded", "fontname": FONT,
+                "shape": "box", "style": "filled,rounded", "fontname": MEASURED,
                 "fontsize": str(FONT_SIZE), "margin": "0.1,0.04", "fillcolor": "white",
                 "height": "0.3",
             },
@@ -78,7 +78,7 @@ class _Writer:
             frame.attr(
                 label=graphviz.escape(_title(item, around)), labelloc="t", labeljust="l",
                 style="rounded,filled", color="#999999", fillcolor="#0000000a",
-                fontname=FONT, fontsize=str(FONT_SIZE), margin="8",
+                fontname=MEASURED, fontsize=str(FONT_SIZE), margin="8",
                 penwidth="2" if item.times > 1 else "1",
             )  # fmt: skip
             for child in item.children:

@@ -64,9 +64,8 @@ def picture(trace: Trace, name: str, layout: Layout, limits: Limits) -> Picture:
             break
         most = int(most * FEWER)
     files = {"dot": text.encode(), "svg": svg}
-    if "png" in layout.formats:
-        dpi = min(DPI, int(PIXELS * 72 / max(size)))
-        files["png"] = layout.draw(text, "png", limits.layout_s, dpi=dpi)
+    dpi = min(DPI, int(PIXELS * 72 / max(size)))
+    files["png"] = layout.draw(text, "png", limits.layout_s, dpi=dpi)
     nodes = sum(1 for _ in drawn.shown()) + len(trace.inputs) + 1
     return Picture(files, nodes, size)
 

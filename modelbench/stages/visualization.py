@@ -74,7 +74,7 @@ class Gallery:
     def architecture(self) -> None:
         """Draw the model and each of its parts."""
         from modelbench.ghost import without_numbers
-        from modelbench.graph.layout import INSTALL, LayoutError
+        from modelbench.graph.layout import LayoutError
         from modelbench.graph.picture import Limits, picture
 
         settings, report = self._settings, self.report
@@ -99,10 +99,6 @@ class Gallery:
                     f"{name}: {drawn.nodes} nodes are too many to be read when seen whole; zoom "
                     "into the SVG, or leave test.visualization.depth null"
                 )
-        if self._layout.dot is None:
-            report.notes.append(
-                f"drawn by Graphviz's WebAssembly build, as SVG alone; for the PNG {INSTALL}"
-            )
 
     def autograd(self) -> None:
         """Draw the graph of the backward pass; its source is written in any case."""
