@@ -16,6 +16,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from modelbench.system.file_name import file_name
+
 PACKAGE = Path(__file__).resolve().parent
 # A wheel carries conf/ inside the package; a checkout and an editable install have it beside.
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -165,7 +167,7 @@ def job_name(config: Mapping[str, Any]) -> str:
     parts = [config["model"]["name"], test_label(config)]
     parts += ["x".join(map(str, sizes.values()))] if sizes else []
     parts += [f"b{batch}"] if int(batch) > 1 else []
-    return "-".join(map(str, [*parts, config["precision"]["name"]]))[:100]
+    return file_name("-".join(map(str, [*parts, config["precision"]["name"]])))
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
@@ -173,7 +175,7 @@ def sweep_name(overrides: Sequence[str]) -> str:
     pairs = [override.lstrip("+").partition("=")[::2] for override in overrides]
     models = [v.replace(",", "_") for key, v in pairs if key in {"experiment", "model"}]
     varied = [key.rpartition(".")[2] for key, value in pairs if "," in value and key != "model"]
-    return "-".join([*models, *varied]) or "sweep"
+    return file_name("-".join([*models, *varied]) or "sweep")
 
 
 def _job_name(*, _root_: DictConfig) -> str:

@@ -17,7 +17,7 @@ from modelbench.reasons import Exit
 from modelbench.results import Job, Partial, Result, Summary, verdict
 from modelbench.signals import Terminated, held_back
 from modelbench.sinks.sink import Sink
-from modelbench.worker import FORKS, SCRATCH, START_S, Died, Hello, Order, Worker
+from modelbench.worker import SCRATCH, START_S, Died, Hello, Order, Worker
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,6 @@ class _Desk:
         self._smaller = reasons.smaller(job.axes, multiples)
         self._order = Order(job.config, job.axes, job.directory, self._smaller)
         self._worker: Worker | None = None
-        self._forked = FORKS
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -151,7 +150,9 @@ class _Desk:
                 result = worker.kept.without_it(reason, seconds)
                 kept = worker.kept if isinstance(end, Died) else None
         else:
-            if self._forked:  # a new one costs little, and keeps a stage's caches from the next
+            if (
+                self._order.forked
+            ):  # a new one costs little, and keeps a stage's caches from the next
                 ended = self.clear()
                 if ended is not None and ended.peak_bytes is not None:
                     peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
@@ -171,16 +172,16 @@ class _Desk:
 
     def _hire(self) -> Hello:
         try:
-            self._worker = Worker(self._order, forked=self._forked)
+            self._worker = Worker(self._order)
             hello = self._worker.hello()
-            if hello.poisoned and self._forked:
+            if hello.poisoned and self._order.forked:
                 log.warning(
                     "%s was started before the worker was forked, as importing the model's code "
                     "does: workers are started afresh, which takes longer",
                     hello.poisoned.upper(),
                 )
                 self.clear()
-                self._forked = False
+                self._order = replace(self._order, forked=False)
                 return self._hire()
             if hello.poisoned:
                 raise _NoWorker(

@@ -48,7 +48,7 @@ def serve(connection: Connection, order: Order) -> None:
     tqdm.set_lock(threading.RLock())
     try:
         found = _mistakes(order)
-        device = _device(order.config, found)
+        device = _device(order.config, found, forked=order.forked)
         if not found:
             found = _precision_mistakes(order.config, device)
         if not found:
@@ -134,14 +134,14 @@ def _write_to_log(order: Order) -> TextIO:
     return file
 
 
-def _device(config: Mapping[str, Any], mistakes: list[str]) -> torch.device:
+def _device(config: Mapping[str, Any], mistakes: list[str], *, forked: bool) -> torch.device:
     """Choose the device and the number of threads; adds why the device cannot be used."""
     name, threads = config["device"]["name"], config["device"]["threads"]
     cores = cgroup.usable_cores()
     if threads is not None or torch.get_num_threads() > cores:  # torch does not know of quotas
         torch.set_num_threads(threads or max(1, int(cores)))
     try:
-        return accelerator.choose(name)
+        return accelerator.choose(name, forked=forked)
     except accelerator.Unusable as why:
         mistakes.append(f"device={name}: {why}")
         return torch.device("cpu")

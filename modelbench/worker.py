@@ -57,6 +57,8 @@ class Order:
     directory: Path
     smaller: str
     """Smaller sizes to advise where memory runs out."""
+    forked: bool = FORKS
+    """Whether the worker is a fork of a process that has imported torch."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def start_server(targets: Iterable[str]) -> None:
 class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
-    def __init__(self, order: Order, *, forked: bool = FORKS) -> None:
+    def __init__(self, order: Order) -> None:
         self.kept: Partial | None = None
         """What the present stage has found so far, where it has told."""
         self._connection, theirs = multiprocessing.Pipe()
@@ -113,7 +115,7 @@ class Worker:
             self._job.add(self._process.pid or 0)
         else:
             self._exits, guards = multiprocessing.Pipe()
-            method: Any = multiprocessing.get_context("forkserver" if forked else "spawn")
+            method: Any = multiprocessing.get_context("forkserver" if order.forked else "spawn")
             self._process = method.Process(target=_guard, args=(theirs, order, guards))
             self._process.start()
             guards.close()
@@ -204,14 +206,14 @@ if sys.platform != "win32":
         if pid == 0:
             _become_worker(connection, order, exits)
         connection.close()
-        ended = os.WEXITED | os.WNOWAIT | os.WNOHANG
-        while exits not in wait([wake, exits]):  # else told to end it, or the job is gone
+        ended, status, usage = 0, 0, None
+        while not ended and exits not in wait([wake, exits]):  # told to end it, or the job is gone
             os.read(wake, 512)
-            if os.waitid(os.P_PID, pid, ended):  # and not merely stopped or continued
-                break
+            ended, status, usage = os.wait4(pid, os.WNOHANG)  # 0 where merely stopped or continued
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)  # with all the children that it left
-        _, status, usage = os.wait4(pid, 0)
+        if usage is None or not ended:
+            _, status, usage = os.wait4(pid, 0)
         unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
         with contextlib.suppress(OSError):
             exits.send(Exit(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit))

@@ -159,9 +159,9 @@ class PlayedWorker:
     made: list[bool] = []  # noqa: RUF012  (emptied by the test)
     poisoned_anyway = False
 
-    def __init__(self, _: Order, *, forked: bool) -> None:
-        self.forked = forked
-        self.made.append(forked)
+    def __init__(self, order: Order) -> None:
+        self.forked = order.forked
+        self.made.append(order.forked)
 
     def hello(self) -> Hello:
         """Say so."""
@@ -180,7 +180,6 @@ def test_a_worker_is_started_afresh_where_a_fork_is_of_no_use(
     monkeypatch.setattr(PlayedWorker, "made", [])
     monkeypatch.setattr(PlayedWorker, "poisoned_anyway", always)
     monkeypatch.setattr(runner, "Worker", PlayedWorker)
-    monkeypatch.setattr(runner, "FORKS", True)
     config: dict[str, Any] = {"model": {"limits": {}}}
     job = type("Job", (), {"config": config, "axes": {}, "directory": tmp_path})
     desk = runner._Desk(job)  # type: ignore[arg-type]

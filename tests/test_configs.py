@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from checkpoints import gpt2
+from conftest import Command
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +21,7 @@ from modelbench.builders import timm, torchvision
 from modelbench.composing import Composer
 from modelbench.mistakes import check
 from modelbench.plan import plan
+from modelbench.system.file_name import file_name
 from modelbench.usage import usage
 
 CHECKPOINT = "openai-community/gpt2"
@@ -44,7 +46,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 34
+    assert len(YAMLS) == 36
     assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
 
 
@@ -193,3 +195,31 @@ def test_each_checkpoint_of_a_sweep_is_asked_once(
     made = plan(words, [], multirun=True, dry=True)
     assert "names no architectures" in made.mistakes[0]
     assert asked == [*folders, folders[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("unet-all-256-fp32", "unet-all-256-fp32"),
+        ("../../x", "_.._x"),
+        ("/etc/passwd", "_etc_passwd"),
+        (r"C:\x", "C__x"),
+        ("..", "_"),
+        ("con", "_con"),
+        ("NUL.txt", "_NUL.txt"),
+        ("모델 a", "모델_a"),
+        ("a" * 300, "a" * 100),
+        ("ends. ", "ends._"),
+    ],
+)
+def test_a_name_is_one_part_of_a_path(text: str, name: str) -> None:
+    """On every system, so that nothing is written elsewhere."""
+    assert file_name(text) == name
+    assert Path(name).name == name
+
+
+def test_a_model_s_name_cannot_leave_its_folder(command: Command, tmp_path: Path) -> None:
+    """What it says is kept, and its files lie where all do."""
+    done = command("model=toy", "test=structure", "model.name='../../x'")
+    assert (done.status, done.results["model"]) == (0, "../../x")
+    assert done.files[0].is_relative_to(tmp_path / "outputs" / "runs")

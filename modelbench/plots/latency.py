@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from modelbench.plots.canvas import STYLES, panels, saved
+from modelbench.system.file_name import file_name
 
 MOST_BINS = 60
 
@@ -53,4 +54,4 @@ def latency(phase: str, found: Samples, title: str, directory: Path) -> list[str
     order.set(xlabel="sample", ylabel="ms", ylim=shown, title=title)
     spread.set(xlabel="samples", title=f"{outside:,} outside the plot" if outside else "")
     spread.legend(loc="upper right", fontsize="small")
-    return saved(figure, directory, f"plots/latency-{phase}")
+    return saved(figure, directory, f"plots/latency-{file_name(phase)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelbench.results import Report, Skip
 from modelbench.stages.part import part
 from modelbench.stages.stage import Context, Stage
+from modelbench.system.file_name import file_name
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -137,7 +138,7 @@ def _counted(report: Report, path: str, counted: Counted, directory: Path) -> No
     if macs is not None:
         _macs(report, path, macs)
     if layers is not None:
-        table = f"layers-{path}.csv" if path else "layers.csv"
+        table = f"layers-{file_name(path)}.csv" if path else "layers.csv"
         write_table(layers, macs.by_module if macs else {}, directory / table)
         report.artifacts.append(table)
     if isinstance(found, str):
@@ -149,7 +150,7 @@ def _counted(report: Report, path: str, counted: Counted, directory: Path) -> No
     report.metric(f"{within}params_mb", found.params_mb, "MB")
     total = report.metrics[f"{within}input_mb"].value + found.forward_backward_mb + found.params_mb
     report.metric(f"{within}total_mb", total, "MB")
-    summary = f"torchinfo-{path}.txt" if path else "torchinfo.txt"
+    summary = f"torchinfo-{file_name(path)}.txt" if path else "torchinfo.txt"
     (directory / summary).write_text(found.table + "\n", encoding="utf-8")
     report.artifacts.append(summary)
     if macs is not None and layers is not None:

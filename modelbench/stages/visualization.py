@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.stage import Context, Stage, positive
+from modelbench.system.file_name import file_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,7 +91,7 @@ class Gallery:
                 report.warnings.append(f"{name} is not drawn: {error}")
                 continue
             for ending, content in drawn.files.items():
-                self._write(f"model_graph_{_file(name)}.{ending}", content)
+                self._write(f"model_graph_{file_name(name)}.{ending}", content)
             within = f"{path}/" if path else ""
             report.metric(f"{within}nodes", drawn.nodes, "count")
             if not drawn.legible:
@@ -117,7 +117,7 @@ class Gallery:
             log.exception("the autograd graph")
             report.warnings.append(f"no autograd graph: {in_one_line(error)}")
             return
-        name = f"autograd_{_file(graph.model)}"
+        name = f"autograd_{file_name(graph.model)}"
         self._write(f"{name}.dot", graph.source.encode())
         report.metric("autograd_nodes", graph.operations, "count")
         self._context.say("drawing the backward pass")
@@ -152,8 +152,3 @@ def _traces(model: nn.Module, batch: Batch) -> dict[str, tuple[str, Trace]]:
         macs = count_macs(module, partial(given.call, module))
         found[path] = name, trace(module, given, macs.by_module)
     return found
-
-
-def _file(name: str) -> str:
-    """Make a class' name one of a file on every system."""
-    return re.sub(r"[^\w.-]", "_", name)

@@ -48,10 +48,11 @@ class Poisoned(Exception):  # noqa: N818  (the same)
     """The process was forked from one that had started the device's driver: it needs a new one."""
 
 
-def choose(name: str) -> torch.device:
+def choose(name: str, *, forked: bool = False) -> torch.device:
     """Give the device of that name, `auto` for the accelerator that is there, else the CPU.
 
-    From now on it is this process's current one. Raises Unusable and Poisoned.
+    From now on it is this process's current one. Raises Unusable, and Poisoned in a fork that
+    cannot use it.
     """
     if name == "auto":
         found = torch.accelerator.current_accelerator()
@@ -64,7 +65,8 @@ def choose(name: str) -> torch.device:
     if device.type == "cpu":
         return device
     device = torch.device(device.type, device.index or 0)
-    if _poisoned(device.type):
+    metal = device.type == "mps" and _available("mps")  # Apple's frameworks survive no fork
+    if _poisoned(device.type) or (forked and metal):
         raise Poisoned(device.type)
     if not _built(device.type):
         raise Unusable(
