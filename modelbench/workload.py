@@ -237,7 +237,10 @@ class Workload:
         return scheme.autocast()
 
     def _placed(self, tensor: Tensor) -> Tensor:
-        return (self.fake.from_tensor(tensor) if self.fake else tensor).to(self.device)
+        if self.fake is None:
+            return tensor.to(self.device)
+        with self.fake:  # outside it the device's driver would be started
+            return self.fake.from_tensor(tensor).to(self.device)
 
     def _draw(self, sizes: Mapping[str, int]) -> Draw:
         return Draw({**self.axes, **sizes}, self.seed, self.text, self.image)
