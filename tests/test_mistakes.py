@@ -52,7 +52,7 @@ CASES = [
     ("=3", "=3: expected KEY=VALUE"),
     ("unet", "unet: expected KEY=VALUE, did you mean model=unet?"),
     ("test=structure,benchmark", "several stages are test=[structure,benchmark]"),
-    ("hydra.run.dir=taken/below", "output folder taken/below: cannot be written to"),
+    ("hydra.run.dir=taken/below", f"output folder {Path('taken/below')}: cannot be written to"),
     ("model.build.depth=3", "got an unexpected keyword argument 'depth'; it takes input_channels"),
     ("model.inputs.images.size=3", "got an unexpected keyword argument 'size'; it takes channels"),
     ("model.build=5", "model.build: expected _target_"),
