@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 
 from modelbench import config as schema
 from modelbench import environment, runner
+from modelbench.ahead import ahead
 from modelbench.checkpoint import fetch
 from modelbench.checkpoint import mistakes as checkpoint_mistakes
 from modelbench.command import command_line, own_folders
-from modelbench.locate import installed_targets
 from modelbench.mistakes import check, refuse
 from modelbench.plan import make_importable
 from modelbench.results import Job, Summary
@@ -53,7 +53,7 @@ def job(config: DictConfig) -> None:
         if checked.mistakes:
             raise runner.ConfigurationError(checked.mistakes)
         about = _with_weights(about)
-        start_server(installed_targets(about.config["model"]["build"]))
+        start_server(ahead(about.config))
         if tracker:
             tracker.prepare(about.directory)
         status = runner.run(about, sinks).status

@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from hydra_plugins.modelbench_jobs import with_jobs
 from modelbench import config as schema
-from modelbench import locate
+from modelbench.ahead import ahead
 from modelbench.composing import Composer
 from modelbench.folders import reserve
 from modelbench.mistakes import changed_types, check
@@ -91,7 +91,7 @@ def _check(overrides: list[str], places: Sequence[Path], composer: Composer, mad
             before = _model(composer.compose(groups))
             found += changed_types("model", before, _model(config))
         if not found:
-            made.targets += locate.installed_targets(checked.plain["model"]["build"])
+            made.targets += ahead(checked.plain)
     except YAMLError as error:
         found = [f"a YAML cannot be read: {' '.join(str(error).split())}"]
     except (HydraException, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:

@@ -21,7 +21,6 @@ from hydra.utils import instantiate
 from tqdm import tqdm
 
 # Imported here, not where the stages need them, so that the fork server has them ready.
-import modelbench.measure.counting
 import modelbench.measure.statistics
 import modelbench.measure.timing  # noqa: F401
 from modelbench import config as schema

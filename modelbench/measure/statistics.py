@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -105,7 +105,7 @@ def _interval(array: Array, effective: float) -> tuple[float, float] | None:
     if count < LEAST or too_correlated(count, effective):
         return None
     ordered = np.sort(array)
-    reach = stats.t.ppf(0.975, max(1.0, effective - 1)) * count / np.sqrt(effective) / 2
+    reach = stdtrit(max(1.0, effective - 1), 0.975) * count / np.sqrt(effective) / 2
     ranks = np.arange(1, count + 1)
     low, high = np.interp([(count + 1) / 2 - reach, (count + 1) / 2 + reach], ranks, ordered)
     return float(low), float(high)
@@ -126,7 +126,7 @@ def _geyer(below: Array) -> float:
 
 def _first_order(array: Array) -> float:
     count = array.size
-    scores = stats.norm.ppf((stats.rankdata(array) - 0.5) / count)
+    scores = ndtri((_ranks(array) - 0.5) / count)
     power = float((scores * scores).sum())
     if power == 0:
         return 1.0
@@ -136,6 +136,12 @@ def _first_order(array: Array) -> float:
         return 1.0
     # 'Below the median' of two normal scores with correlation r correlates by 2/pi asin(r).
     return 1 + 2 * float((2 / np.pi * np.arcsin(lag**LAGS)).sum())
+
+
+def _ranks(array: Array) -> Array:
+    """Give each value's rank from 1; equal ones share the middle of theirs."""
+    _, place, counts = np.unique(array, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
 
 
 def trend(array: Array) -> float | None:
@@ -151,6 +157,8 @@ def trend(array: Array) -> float | None:
     moved = float(np.median(array[-third:]) - np.median(array[:third])) / float(np.median(array))
     if not abs(moved) > 0.01:
         return None
+    from scipy import stats  # takes half a second, which most samples do not need
+
     when = np.arange(count)
     few = slice(None, None, max(1, count // 300))  # the slope takes time in their number squared
     slope, intercept, *_ = stats.theilslopes(array[few], when[few])

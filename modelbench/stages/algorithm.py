@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report
-from modelbench.stages.stage import Context, Stage, positive
+from modelbench.stages.stage import PLOTS, Context, Stage, positive
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class Algorithm(Stage):
     """Seconds of steps, after which there are no more; ten are taken in any case."""
     min_drop: float = 0.1
     """Share of the loss that has to go for the stage to pass."""
+
+    def preloads(self) -> tuple[str, ...]:
+        """Leave out what counts."""
+        return (PLOTS,)
 
     def __post_init__(self) -> None:
         """Check the numbers, and that an optimizer is named as one."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from modelbench.results import Metric, Report, Skip
 from modelbench.stages.part import part
 from modelbench.stages.samples import add_samples, draw_samples
-from modelbench.stages.stage import Context, Stage, positive
+from modelbench.stages.stage import COUNTING, PLOTS, Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.measure.roofline import Place
@@ -67,6 +67,10 @@ class Benchmark(Stage):
             raise ValueError(f"cache={self.cache}: expected {' or '.join(CACHES)}")
         for size in [*self.batch_sizes, *self.prompt_lengths]:
             positive("size", size)
+
+    def preloads(self) -> tuple[str, ...]:
+        """Leave out what only the roofline needs."""
+        return (COUNTING, PLOTS) if self.roofline else (PLOTS,)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of each phase."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LONGEST = 10_000_000
 """Seconds; some months."""
 
+COUNTING, PLOTS = "modelbench.preload.counting", "modelbench.preload.plots"
+"""What the fork server can get ready."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -54,6 +57,10 @@ class Stage:
     def __post_init__(self) -> None:
         """Check the time limit."""
         positive("timeout_s", self.timeout_s)
+
+    def preloads(self) -> tuple[str, ...]:
+        """Name what the fork server shall import for it, while the job gets ready."""
+        return COUNTING, PLOTS
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Run on a fresh model; raise `Skip` where the stage does not apply."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelbench.results import Report, Skip
 from modelbench.stages.part import part
-from modelbench.stages.stage import Context, Stage
+from modelbench.stages.stage import COUNTING, Context, Stage
 from modelbench.system.file_name import file_name
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class Structure(Stage):
     """Runs the model forward once and counts what it consists of."""
 
     needs_numbers = False
+
+    def preloads(self) -> tuple[str, ...]:
+        """Leave out what draws."""
+        return (COUNTING,)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the metrics of the whole and of each part, and write the layer tables."""

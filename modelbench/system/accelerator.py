@@ -9,15 +9,13 @@ import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
 
 import torch
 
 KINDS = ("cuda", "mps", "xpu")
-TRITON = (7, 0)
-"""The least compute capability that Triton compiles for."""
-
 DRIVER = {
     "driver on your system is too old": (
         "the NVIDIA driver is older than this build of torch needs; update the driver, or install "
@@ -106,22 +104,24 @@ def left_alone() -> Iterator[None]:
     Importing torchao asks for the GPU's compute capability, which NVML tells without the driver.
     What is imported and asks for more fails here, and is imported again in each fork.
     """
-    from torch._dynamo.device_interface import CudaInterface
+    capability = _capability()
 
     def refuse(*_: Any) -> NoReturn:
         raise RuntimeError("no driver is started in the process that others are forked from")
 
-    capability = _capability()
-
     def known(*_: Any) -> tuple[int, int]:
         return refuse() if capability is None else capability
 
-    capable = staticmethod(lambda *_: known() >= TRITON)
+    def properties(*_: Any) -> SimpleNamespace:
+        major, minor = known()
+        return SimpleNamespace(major=major, minor=minor)  # more is not known, and fails
+
     with (
         patch.object(torch.cuda, "_lazy_init", refuse),
         patch.object(torch.xpu, "_lazy_init", refuse),
+        patch.object(torch.cuda, "current_device", lambda: 0 if capability else refuse()),
         patch.object(torch.cuda, "get_device_capability", known),
-        patch.object(CudaInterface, "is_triton_capable", capable),
+        patch.object(torch.cuda, "get_device_properties", properties),
     ):
         yield
 

@@ -1,4 +1,8 @@
-"""What the fork server imports once, so that every worker has it from the start."""
+"""What the fork server imports once, so that every worker has it from the start.
+
+This package is imported by the fork server alone. Its other modules are what stages name in
+`preloads`: each gets something ready as it is imported.
+"""
 # ruff: noqa: E402
 
 import logging
@@ -9,14 +13,9 @@ from typing import Any
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle, also while we import
 
-import torch
 from hydra.utils import get_object
-from torch import nn
 
-import modelbench.plots.canvas
-import modelbench.serve
-from modelbench.batch import Batch
-from modelbench.measure.counting import count
+import modelbench.serve  # noqa: F401  (and torch with it)
 from modelbench.system.accelerator import left_alone
 from modelbench.worker import PRELOAD
 
@@ -37,14 +36,3 @@ with left_alone():
         except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports)
             continue
 logging.disable(logging.NOTSET)
-
-modelbench.plots.canvas.panels()  # imports what every plot is drawn with
-
-# The first count takes a process half a second longer: torch imports, and learns how to take each
-# operation apart. Here it does so for the usual layers, on tensors so small that it computes them
-# in this very thread: no other of its own may exist in the server when it forks.
-layers = [
-    nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2),
-    nn.ConvTranspose2d(2, 1, 2, 2), nn.Flatten(), nn.Linear(16, 4), nn.LayerNorm(4),
-]  # fmt: skip
-count(nn.Sequential(*layers).eval(), Batch((torch.zeros(1, 1, 4, 4),), {}), here=False)

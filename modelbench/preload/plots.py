@@ -1,0 +1,5 @@
+"""Gets ready what every plot is drawn with."""
+
+from modelbench.plots.canvas import panels
+
+panels()
