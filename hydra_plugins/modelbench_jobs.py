@@ -1,4 +1,4 @@
-"""A Hydra sweeper that runs a list of jobs, each with every combination of the command line.
+"""The sweeper: Hydra's own, with a list of jobs, each with every combination of the command line.
 
 Hydra takes plugins only from a package of this name. It runs this file before it is a module that
 can be looked up, so the dataclass' annotations must not be strings.
@@ -36,6 +36,9 @@ class Jobs(BasicSweeper):
     ) -> None:
         super().__init__(max_batch_size, params)
         self._jobs = jobs
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose nothing: every value has been checked before Hydra was started."""
 
     def split_arguments(  # type: ignore[override]  (Hydra calls it on the instance)
         self, overrides: list[Override], max_batch_size: int | None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
@@ -39,9 +40,16 @@ def _named(
             there = {f.stem for folder in folders for f in (folder / "precision").glob("*.yaml")}
             found.append(f"{path}: there is no precision {name}{suggest(name, there)}")
             continue
-        node: Any = OmegaConf.to_container(OmegaConf.load(file))
+        node = _read(file, file.stat().st_mtime_ns)
         schemes[name] = _whole(f"precision {name}: scheme", node.get("scheme"), folders, found)
     return schemes
+
+
+@cache
+def _read(file: Path, _: int) -> dict[str, Any]:
+    """Read a file once, unless it changes: a sweep's jobs compare the same schemes."""
+    node: Any = OmegaConf.to_container(OmegaConf.load(file))
+    return cast(dict[str, Any], node)
 
 
 def _whole(path: str, node: Any, folders: Sequence[Path], found: list[str]) -> Any:

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -55,6 +56,10 @@ class Sweep(Callback):
         """Let the job know its sweep, in whichever process it runs."""
         if self.id:
             Sweep.current = self
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002
+        """Let go of the job's configurations, which Hydra would keep until the sweep ends."""
+        job_return.cfg = job_return.hydra_cfg = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open tracker behind: it belongs to the process that launches."""
