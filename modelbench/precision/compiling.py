@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -38,7 +42,35 @@ def compile_in_place(model: nn.Module) -> None:
     from torch._inductor import config
 
     config.freezing = True  # has an effect only if it is set before the first compilation
+    # A third of the first compilation goes into headers that make no later one quicker.
+    config.cpp_cache_precompile_headers = False
+    if config.cpp.vec_isa_ok is None and _vectors_are_known():
+        config.cpp.vec_isa_ok = True
     model.compile()
+
+
+@cache
+def _vectors_are_known() -> bool:
+    """Tell whether the compiler takes the flags of all vectors that this CPU has.
+
+    Torch finds that out by importing itself in a process for each kind, 7 s in all.
+    """
+    try:
+        from torch._inductor.cpu_vec_isa import supported_vec_isa_list, x86_isa_checker
+    except ImportError:  # torch's own business, which may move
+        return False
+    if sys.platform != "linux" or platform.machine() != "x86_64" or no_compiler():
+        return False
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    here = set(x86_isa_checker())
+    kinds = [kind for kind in supported_vec_isa_list if set(str(kind).split()) <= here]
+    flags = {flag for kind in kinds for flag in kind.build_arch_flags().split()}
+    done = subprocess.run(
+        [get_cpp_compiler(), *flags, "-fsyntax-only", "-x", "c++", "-"],
+        input=b"#include <immintrin.h>\n", capture_output=True, check=False,
+    )  # fmt: skip
+    return bool(kinds) and done.returncode == 0
 
 
 @torch.inference_mode()
