@@ -41,9 +41,9 @@ def test_a_sound_model_takes_any_size(command: Command) -> None:
     sizes = "test.dynamic.image_size=[8,16,32]"
     stage = stage_of(command, sizes, "test.dynamic.export=true")
     assert stage["status"] == "passed"
-    assert "any size from 1 up (run to 33, on shapes alone to 2,048); also not square" in told(
-        stage, "image_size"
-    )
+    # How far it is run depends on how quick the machine is.
+    sentence = r"any size from 1 up \(run to [\d,]+, on shapes alone to 2,048\); also not square"
+    assert re.search(sentence, told(stage, "image_size"))
     assert "the same alone and in a batch" in told(stage, "batch_size")
     macs = stage["curves"]["dynamic/image_size/macs_g"]
     batch = 2
