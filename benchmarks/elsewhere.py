@@ -36,8 +36,14 @@ def main() -> None:
             ]
         rows.append(("cnn, the whole job", "", f"{took:.0f}"))
         took = _modelbench(folder, "--multirun", "image_size=32,48", "test=structure")
-        (sweep,) = folder.rglob("sweep.json")
-        rows.append(("a sweep of two", json.loads(sweep.read_text())["status"], f"{took:.0f}"))
+        (sweep,) = folder.glob("outputs/sweeps/*/*/sweep.json")
+        rows.append(
+            (
+                "a sweep of two",
+                json.loads(sweep.read_text(encoding="utf-8"))["status"],
+                f"{took:.0f}",
+            )
+        )
         rows.append(("MLflow", _recorded(folder), ""))
     start = perf_counter()
     done = subprocess.run(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import idioms
 import pytest
 import torch
 from conftest import Command
@@ -389,6 +390,15 @@ def test_a_model_that_looks_at_numbers_is_drawn_for_real(command: Command) -> No
     stage = done.results["stages"]["visualization"]
     assert stage["status"] == "passed", stage["reason"]
     assert stage["metrics"]["visualization/nodes"]["value"] == 3
+
+
+def test_scripted_parts_are_drawn_as_what_is_around_them() -> None:
+    """Hooks cannot see into them, nor be registered there."""
+    model = idioms.Scripted()
+    batch = Batch((torch.rand(2, 3, 8, 8),), {})
+    shown = view(traced(model, batch), 60)
+    assert [told(item) for item in shown.shown()]
+    assert all("ScriptModule" not in item.first.kind for item in shown.shown())
 
 
 def test_a_model_that_gives_a_generator_has_a_reason(command: Command) -> None:

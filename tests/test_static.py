@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ from modelbench.measure.fidelity import fidelity
 from modelbench.measure.samples import unseen
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
+from modelbench.precision.compiling import (
+    compile_in_place,
+    compiled,
+    no_compiler,
+    products_in_8_bits,
+)
 from modelbench.precision.quantizers import x86
 from modelbench.precision.reached import lowered
 from modelbench.precision.reloading import alike, changed
@@ -157,6 +164,33 @@ def test_what_is_not_reached_is_told_and_costs_nothing_else() -> None:
     assert made.reach.weights == 81 + 27
     assert made.reach.kept == ("Conv3d space (conv3d)",)
     assert share(given, made) == pytest.approx(1 - 1 / 22)
+
+
+class Again(nn.Module):
+    """One convolution, called three times in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve."""
+        y: Tensor = self.conv(self.conv(self.conv(x)))
+        return y
+
+
+@X86
+@pytest.mark.skipif(no_compiler() is not None, reason="no C++ compiler")
+def test_the_compiler_takes_each_call_of_a_layer_to_8_bits() -> None:
+    """As many products as are claimed, though they share one weight."""
+    torch._dynamo.reset()
+    given = workload(Again)
+    made = Static(quantizer=x86(), batches=2, compile=True).ship(given, phases=False)
+    assert made.products == 3
+    before = products_in_8_bits()
+    compile_in_place(made.model)
+    compiled(partial(made.batch(given.batch()).call, made.model))
+    assert products_in_8_bits() - before == 3
 
 
 @X86

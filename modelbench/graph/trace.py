@@ -14,6 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from modelbench.batch import Batch
 from modelbench.measure.flops import unfused
+from modelbench.measure.hooks import hookable
 from modelbench.tensors import named_tensors
 
 INPUT, MODULE, JOIN, OUTPUT = "input", "module", "join", "output"
@@ -77,7 +78,7 @@ def trace(model: nn.Module, batch: Batch, macs: Mapping[str, int]) -> Trace:
     inputs = [recorder.given(name, tensor) for name, tensor in batch.named().items()]
     hooks = [
         hook
-        for path, module in model.named_modules()
+        for path, module in hookable(model)
         for hook in (
             module.register_forward_pre_hook(recorder.enter(path), with_kwargs=True),
             module.register_forward_hook(lambda _, __, outputs: recorder.leave(outputs)),

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from modelbench.measure.hooks import hookable
 from modelbench.tensors import named_tensors
 
 
@@ -123,8 +124,7 @@ def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
 
     hooks = [
         module.register_forward_hook(note(path), with_kwargs=True)
-        for path, module in model.named_modules()
-        if not isinstance(module, torch.jit.ScriptModule)  # takes no hooks
+        for path, module in hookable(model)
     ]
     try:
         with torch.inference_mode():

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from modelbench.measure.convolutions import CONVOLUTIONS, extra
+from modelbench.measure.hooks import hookable
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -78,9 +79,7 @@ class Saved:
     def watching(self, model: nn.Module) -> Iterator[None]:
         """Count what the calls within save."""
         hooks = []
-        for path, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):  # takes no hooks; those around it do
-                continue
+        for path, module in hookable(model):
             hooks.append(module.register_forward_pre_hook(self._enter(path)))
             hooks.append(module.register_forward_hook(self._leave, always_call=True))
         try:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
+from modelbench.measure.hooks import hookable
 from modelbench.system.accelerator import synchronize
 
 
@@ -44,7 +45,7 @@ def call_within(seconds: float, model: nn.Module, call: Callable[[], Any]) -> An
         if perf_counter() > end:
             raise TooSlow
 
-    hooks = [layer.register_forward_pre_hook(check) for layer in model.modules()]
+    hooks = [layer.register_forward_pre_hook(check) for _, layer in hookable(model)]
     try:
         with torch.inference_mode():
             return call()

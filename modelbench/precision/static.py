@@ -94,7 +94,28 @@ class Static(Scheme):
             if any(not torch.isfinite(t).all() for t in _floating(batch)):
                 raise Skip("the calibration input holds NaN or infinity")
             prepared(*model.arguments(batch))
-        return _or_skip(cannot, lambda: convert_pt2e(prepared))
+        converted = _or_skip(cannot, lambda: convert_pt2e(prepared))
+        _own_scales(converted)
+        return converted
+
+
+def _own_scales(converted: Any) -> None:
+    """Give each product a scale of its own, for a weight that several have.
+
+    The compiler merges what is dequantized alike, and takes no shared weight to 8 bits.
+    """
+    graph, seen = converted.graph, set()
+    for node in list(graph.nodes):
+        if "dequantize_per" not in str(node.target) or node.args[0].op != "get_attr":
+            continue
+        weight, scale, *rest = node.args
+        if weight in seen:
+            name = f"{scale.target}_of_{node.name}".replace(".", "_")
+            converted.register_buffer(name, getattr(converted, scale.target).clone())
+            with graph.inserting_before(node):
+                node.args = (weight, graph.get_attr(name), *rest)
+        seen.add(weight)
+    converted.recompile()
 
 
 class _Positional(nn.Module):

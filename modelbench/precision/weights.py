@@ -68,5 +68,6 @@ class Weights(Scheme):
 
 
 def _weight(layer: nn.Module) -> torch.Tensor | None:
-    weight = layer._parameters.get("weight")  # an attribute may be computed anew in every call
+    own = dict(layer.named_parameters(recurse=False))
+    weight = own.get("weight")  # an attribute may be computed anew in every call
     return weight if isinstance(weight, torch.Tensor) else None

@@ -7,6 +7,7 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measure.attempts import in_one_line
 from modelbench.results import Report, Skip
 from modelbench.stages.file import MIB, File, Single
 from modelbench.stages.stage import Context
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from modelbench.precision.shipped import Shipped
     from modelbench.workload import Workload
 
+NO_KERNEL = ("could not create a primitive", "not implemented for 'Half'",
+             "not implemented for 'BFloat16'")  # fmt: skip
+"""What torch says of an operation that a processor lacks in a type."""
 HALF = 0.5
 """Share of MACs below which a scheme is warned of."""
 LAYER_S = 0.5
@@ -182,6 +186,13 @@ class Comparison:
                 )
         try:
             return call_within(most, shipped.model, call)
+        except RuntimeError as error:
+            if shipped.dtype is torch.float32 or not any(w in str(error) for w in NO_KERNEL):
+                raise
+            raise _NoTime(
+                f"torch has no kernel for it in {shipped.dtype} on this processor "
+                f"({in_one_line(error)}); its size alone is given".replace("torch.", "")
+            ) from None
         except TooSlow:
             raise _NoTime(
                 f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; its "

@@ -92,6 +92,7 @@ class Footprint:
     def training(self) -> None:
         """Foresee and measure one step of training."""
         from modelbench.measure.footprint import foresee_training, measure_training
+        from modelbench.measure.training import TrainingError
 
         given = {"lr": self._workload.learning_rate, **self._settings.optimizer}
         try:
@@ -110,8 +111,8 @@ class Footprint:
         measure = partial(measure_training, self._workload, given)
         try:
             measured, *allocators = self._apart(partial(measure, tight=True))
-        except Skip as skip:
-            self.report.notes.append(f"training left out: {skip}")
+        except (Skip, TrainingError) as why:  # which the stage `algorithm` judges
+            self.report.notes.append(f"training left out: {why}")
             return
         self._metric("training_peak_mib", measured.peak)
         if self._context.device.type == "cpu":
