@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,12 @@ def as_typed(text: str) -> str:
     key, _, value = text.partition("=")
     plain = key in FREE_TEXT and value not in {"", "null"} and value[:1] not in {"'", '"'}
     return f"{key}={quoted(value)}" if plain else text
+
+
+def with_number(text: str) -> list[str]:
+    """Take `device=cuda:1` for what it means: the option, and which of its devices."""
+    found = re.fullmatch(r"device=((\w+):\d+)", text)
+    return [f"device={found[2]}", f"device.name={found[1]}"] if found else [text]
 
 
 @dataclass(frozen=True)

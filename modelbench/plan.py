@@ -24,7 +24,7 @@ from modelbench.ahead import ahead
 from modelbench.composing import Composer
 from modelbench.folders import reserve
 from modelbench.mistakes import changed_types, check
-from modelbench.overrides import Reader, as_typed, quoted
+from modelbench.overrides import Reader, as_typed, quoted, with_number
 from modelbench.sections import first_line
 
 MOST = 64
@@ -49,7 +49,8 @@ def plan(
     Unless `dry`, the folder for their files is made.
     """
     schema.register()
-    made = Plan([text if multirun else as_typed(text) for text in overrides])
+    words = [word for text in overrides for word in with_number(text)]
+    made = Plan([word if multirun else as_typed(word) for word in words])
     made.mistakes += [f"--config-dir {f}: no such folder" for f in folders if not f.is_dir()]
     folders = [folder for folder in folders if folder.is_dir()]
     with initialize_config_dir(str(schema.CONF), version_base="1.3", job_name="modelbench"):

@@ -99,7 +99,17 @@ def test_mps_is_a_mac_s(command: Command) -> None:
     """Elsewhere one message, and nothing is built."""
     done = command("model=toy", "device=mps", "test=structure")
     assert done.status == 1
-    assert f"device=mps: this is torch {torch.__version__}, built without MPS" in done.err
+    assert "device=mps: that is the GPU of a Mac; use device=auto or device=cpu" in done.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there may be three")
+@pytest.mark.parametrize("words", [["device=cuda:3"], ["device=cuda", "device.name=cuda:3"]])
+def test_a_device_is_named_with_its_number(words: list[str], command: Command) -> None:
+    """In one word or in two."""
+    done = command("model=toy", *words, "test=structure")
+    assert done.status == 1
+    assert "device=cuda:3: " in done.err
+    assert "unknown device" not in done.err
 
 
 @pytest.mark.parametrize(

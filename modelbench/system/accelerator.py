@@ -6,6 +6,7 @@ The CPU is a device like others: it does at once what it is given, and the kerne
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def choose(name: str, *, forked: bool = False) -> torch.device:
     metal = device.type == "mps" and _available("mps")  # Apple's frameworks survive no fork
     if _poisoned(device.type) or (forked and metal):
         raise Poisoned(device.type)
+    if device.type == "mps" and sys.platform != "darwin":
+        raise Unusable("that is the GPU of a Mac; use device=auto or device=cpu")
     if not _built(device.type):
         raise Unusable(
             f"this is torch {torch.__version__}, built without {device.type.upper()}; install a "
