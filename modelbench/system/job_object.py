@@ -15,12 +15,17 @@ if sys.platform == "win32":
     PROCESS_SET_QUOTA_AND_TERMINATE = 0x0101
 
     class _Limits(ctypes.Structure):
-        """JOBOBJECT_EXTENDED_LIMIT_INFORMATION, of which only the flags are set."""
+        """JOBOBJECT_EXTENDED_LIMIT_INFORMATION (winnt.h), of which only the flags are set."""
 
         _fields_ = (
-            ("times", ctypes.c_int64 * 2),
+            ("user_times", ctypes.c_int64 * 2),
             ("flags", ctypes.c_uint32),
-            ("rest", ctypes.c_size_t * 16),
+            ("working_set", ctypes.c_size_t * 2),
+            ("processes", ctypes.c_uint32),
+            ("affinity", ctypes.c_size_t),
+            ("classes", ctypes.c_uint32 * 2),
+            ("transfers", ctypes.c_uint64 * 6),
+            ("memory", ctypes.c_size_t * 4),
         )
 
     class JobObject:
@@ -33,9 +38,9 @@ if sys.platform == "win32":
             self._handle = ctypes.c_void_p(self._kernel.CreateJobObjectW(None, None))
             limits = _Limits(flags=KILL_ON_CLOSE)
             size = ctypes.sizeof(limits)
-            self._kernel.SetInformationJobObject(
-                self._handle, EXTENDED_LIMITS, ctypes.byref(limits), size
-            )
+            given = ctypes.byref(limits)
+            if not self._kernel.SetInformationJobObject(self._handle, EXTENDED_LIMITS, given, size):
+                raise ctypes.WinError(ctypes.get_last_error())
 
         def add(self, pid: int) -> bool:
             """Take a process in, and with it all that it starts from now on; tell whether it is."""
