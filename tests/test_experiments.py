@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 from conftest import CONFIGS, Command
+from hydra.core.utils import JobReturn
+from omegaconf import OmegaConf
 
 from hydra_plugins.modelbench_jobs import with_jobs
 from modelbench import config as schema
 from modelbench.plan import plan
+from modelbench.sweep import Sweep
 
 MODELS = ["cnn", "unet", "gpt2", "clip", "stable_diffusion"]
 
@@ -92,3 +95,10 @@ def test_several_jobs_want_multirun(command: Command) -> None:
     done = command("+experiment=smoke")
     assert done.status == 1
     assert "this experiment lists several jobs, which want --multirun" in done.err
+
+
+def test_a_sweep_lets_go_of_each_job_s_configuration() -> None:
+    """Hydra would keep both of every job until the end."""
+    done = JobReturn(cfg=OmegaConf.create({"a": 1}), hydra_cfg=OmegaConf.create({"b": 2}))
+    Sweep().on_job_end(OmegaConf.create(), done)
+    assert done.cfg is done.hydra_cfg is None
