@@ -109,9 +109,8 @@ class Worker:
             context = multiprocessing.get_context("spawn")
             self._process = context.Process(target=_serve, args=(theirs, order))
             self._process.start()
-            self._job = (
-                JobObject()
-            )  # keeps its children from outliving it, and it from this process
+            # It ends with this process, and its own children end with it.
+            self._job = JobObject()
             self._job.add(self._process.pid or 0)
         else:
             self._exits, guards = multiprocessing.Pipe()

@@ -172,7 +172,8 @@ def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> N
     torch.set_num_threads(1)
     give_back()
     load_libraries(CPU)
-    layer, x = make().to(dtype), torch.randn(2, 4, 512, 512).to(dtype)
+    layer = make().to(dtype)
+    x = torch.randn(2, getattr(layer, "in_channels", 4), 512, 512).to(dtype)
     own = sum(tensor.nbytes for tensor in [x, *layer.parameters()])
     send(inference_peak(layer, partial(layer, x), [x]) - own)  # with it come the libraries
     meter = Meter(CPU)
@@ -190,6 +191,7 @@ def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> N
         partial(nn.Conv2d, 4, 32, 2, stride=2, groups=2),
         partial(nn.Conv2d, 4, 4, 3, padding=1, groups=4),
         partial(nn.Conv2d, 4, 48, 1),
+        partial(nn.Conv2d, 1, 8, 3, padding=1),
     ],
 )
 def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) -> None:

@@ -36,10 +36,8 @@ def _forward(args: Any, result: Any) -> int:
         return int(max(x.nbytes + result.nbytes, 2 * result.nbytes))
     if _pixel_by_pixel(x) or _pixel_by_pixel(weight):
         return int(weight.nbytes + (0 if _pixel_by_pixel(x) else x.nbytes))
-    depthwise = groups == x.shape[1]
-    if _brgemm(
-        x.dtype, depthwise=depthwise
-    ):  # lays images out pixel by pixel, and the result twice
+    depthwise = 1 < groups == x.shape[1]
+    if _brgemm(x.dtype, depthwise=depthwise):  # pixel by pixel, and the result twice
         return int(max(x.nbytes + weight.nbytes, 2 * result.nbytes))
     blocked = _blocked(result)
     copied = _blocked(x, few=None if depthwise else 0)
