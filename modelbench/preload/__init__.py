@@ -5,6 +5,7 @@ This package is imported by the fork server alone. Its other modules are what st
 """
 # ruff: noqa: E402
 
+import gc
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import sys
 from typing import Any
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle, also while we import
+gc.disable()
 
 from hydra.utils import get_object
 
@@ -36,3 +38,8 @@ with left_alone():
         except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports)
             continue
 logging.disable(logging.NOTSET)
+
+# Modules stay for good: no worker needs to look through them, nor copy their pages as it does.
+gc.collect()
+gc.freeze()
+gc.enable()
