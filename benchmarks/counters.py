@@ -18,12 +18,12 @@ from report import table
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from modelbench import config as schema
-from modelbench.batch import Batch
-from modelbench.measure.flops import count_macs
-from modelbench.measure.torchinfo_figures import torchinfo_figures
-from modelbench.mistakes import check
-from modelbench.workload import Workload
+from modelbench.config import schema
+from modelbench.config.validate import check
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.compute.torchinfo_figures import torchinfo_figures
+from modelbench.models.workload import Workload
 
 MODELS = {
     "cnn": ["model=cnn"],

@@ -19,14 +19,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from report import table
 
-from modelbench import config as schema
-from modelbench.batch import Batch
-from modelbench.ghost import on_ghost
-from modelbench.measure.flops import count_macs
-from modelbench.measure.live import inference_peak
-from modelbench.mistakes import check
-from modelbench.worker import ASK_NVML
-from modelbench.workload import Workload
+from modelbench.config import schema
+from modelbench.config.validate import check
+from modelbench.execution.worker import ASK_NVML
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.memory.live import inference_peak
+from modelbench.models.fake import on_ghost
+from modelbench.models.workload import Workload
 
 MODELS = {
     "cnn": [], "unet": [], "gpt2": [], "clip": [], "stable_diffusion": ["model.variant=tiny"],

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelbench.worker import Order
+    from modelbench.execution.worker import Order
 
 # Every worker imports this file again, as it does modelbench's own light one: hence the imports
 # inside the functions.
@@ -29,9 +29,9 @@ def main() -> None:
     from hydra import compose, initialize_config_dir
     from report import report
 
-    from modelbench import config as schema
-    from modelbench.mistakes import check
-    from modelbench.worker import Order, start_server
+    from modelbench.config import schema
+    from modelbench.config.validate import check
+    from modelbench.execution.worker import Order, start_server
 
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
@@ -54,7 +54,7 @@ def main() -> None:
 def _workers(order: Order) -> dict[str, list[float]]:
     from report import seconds
 
-    from modelbench.worker import Worker
+    from modelbench.execution.worker import Worker
 
     workers: list[Worker] = []
 
@@ -67,7 +67,7 @@ def _workers(order: Order) -> dict[str, list[float]]:
     others = seconds(ready, 20)
     for worker in workers:
         worker.kill()
-    spawn = [sys.executable, "-c", "import modelbench.preload"]
+    spawn = [sys.executable, "-c", "import modelbench.execution.preload"]
     spawned = seconds(lambda: subprocess.run(spawn, check=True), 3)
     return {"first worker": first, "each later worker": others, "spawned, for comparison": spawned}
 
@@ -78,11 +78,11 @@ def _jobs(config: dict[str, Any], folder: Path) -> dict[str, list[float]]:
     from hydra.utils import instantiate
     from report import seconds
 
-    from modelbench import config as schema
-    from modelbench import runner
+    from modelbench.config import schema
+    from modelbench.execution import runner
+    from modelbench.models.workload import Workload
     from modelbench.results import Job
     from modelbench.stages.stage import Context
-    from modelbench.workload import Workload
 
     device = torch.device("cpu")
     context = Context(device, config["precision"], folder, folder, lambda _: None)

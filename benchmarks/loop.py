@@ -15,11 +15,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from report import table
 
-from modelbench import config as schema
-from modelbench.measure.pairing import Pairs, collect_pairs
-from modelbench.measure.timing import Sample, no_collection, sampler
-from modelbench.mistakes import check
-from modelbench.workload import Workload
+from modelbench.config import schema
+from modelbench.config.validate import check
+from modelbench.measurement.timing.pairing import Pairs, collect_pairs
+from modelbench.measurement.timing.timing import Sample, no_collection, sampler
+from modelbench.models.workload import Workload
 
 PAIRS = Pairs(budget_s=30, min_blocks=20, max_blocks=2000, warmup_s=2)
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from report import run_stage, table
 
-from modelbench.apart import Send, apart
-from modelbench.measure.memory import Meter
+from modelbench.measurement.isolated import Send, apart
+from modelbench.measurement.memory.meter import Meter
 
 KNOWN = 512 * 2**20
 CPU = torch.device("cpu")

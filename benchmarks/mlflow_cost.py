@@ -15,7 +15,7 @@ from pathlib import Path
 
 from report import report, seconds
 
-from modelbench.app import run
+from modelbench.execution.cli.app import run
 
 
 def main() -> None:

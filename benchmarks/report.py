@@ -14,9 +14,9 @@ from typing import Any
 
 from rich.table import Table
 
-from modelbench.environment import host
-from modelbench.json_file import write_json
+from modelbench.results.json_file import write_json
 from modelbench.sinks.console import terminal
+from modelbench.system.environment import host
 
 OUTPUTS = Path(__file__).resolve().parent.parent / "outputs" / "benchmarks"
 

@@ -14,10 +14,10 @@ from time import perf_counter
 import torch
 from report import table
 
-from modelbench.measure.audit import of_samples
-from modelbench.measure.pairing import Pairs, collect_pairs
-from modelbench.measure.statistics import Statistics
-from modelbench.measure.timing import Sample
+from modelbench.measurement.timing.audit import of_samples
+from modelbench.measurement.timing.pairing import Pairs, collect_pairs
+from modelbench.measurement.timing.statistics import Statistics
+from modelbench.measurement.timing.timing import Sample
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import numpy as np

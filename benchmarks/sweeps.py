@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from report import report
 
-from modelbench.plan import plan
+from modelbench.execution.cli.plan import plan
 
 VALUES, FEW, MORE = 400, 5, 45
 MIB = 2**20

@@ -18,13 +18,13 @@ from hydra import compose, initialize_config_dir
 from report import table
 from torchvision.models import get_model_weights, list_models
 
-from modelbench import config as schema
-from modelbench.ghost import without_numbers
-from modelbench.measure.flops import count_macs
-from modelbench.mistakes import check
+from modelbench.config import schema
+from modelbench.config.validate import check
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.models.fake import without_numbers
+from modelbench.models.workload import Workload
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
-from modelbench.workload import Workload
 
 PICTURE_S, SEED = 15.0, 0
 NEAR = 1e-3

@@ -6,11 +6,11 @@ import sys
 def main() -> None:
     """Run and exit with the status that the command line promises."""
     # Imported here, since every worker process imports this file again and needs no Hydra.
-    from modelbench.signals import Terminated, ignore, install
+    from modelbench.system.signals import Terminated, ignore, install
 
     install()
     try:
-        from modelbench.app import run
+        from modelbench.execution.cli.app import run
 
         status = run(sys.argv[1:])
     except Terminated as end:  # before there was anything to close

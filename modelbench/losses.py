@@ -20,8 +20,8 @@ from torch.nn.functional import (
     mse_loss,
 )
 
-from modelbench.batch import Batch
-from modelbench.tensors import named_tensors
+from modelbench.inputs.batch import Batch
+from modelbench.inputs.tensors import named_tensors
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Start = Callable[[Any, Batch], float | None]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from modelbench.app import run
-from modelbench.signals import ENDING
-from modelbench.sweep import Sweep
+from modelbench.execution.cli.app import run
+from modelbench.execution.sweep import Sweep
+from modelbench.system.signals import ENDING
 
 CONFIGS = Path(__file__).parent / "configs"
 

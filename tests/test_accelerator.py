@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import Command
 
-from modelbench import runner
-from modelbench.measure.memory import Meter, free, method
+from modelbench.execution import runner
+from modelbench.execution.worker import Hello, Order
+from modelbench.measurement.memory.meter import Meter, free, method
 from modelbench.system import accelerator
 from modelbench.system.accelerator import Poisoned, Switches, Unusable, choose
-from modelbench.worker import Hello, Order
 
 CUDA = torch.device("cuda", 1)
 

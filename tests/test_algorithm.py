@@ -12,11 +12,11 @@ from conftest import Command
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 
-from modelbench.digits import Digits
 from modelbench.inputs import Draw
-from modelbench.measure.consistency import common
-from modelbench.measure.fidelity import all_finite
-from modelbench.measure.first_step import Before, Keeps
+from modelbench.inputs.digits import Digits
+from modelbench.measurement.numerics.consistency import common
+from modelbench.measurement.numerics.fidelity import all_finite
+from modelbench.measurement.training.first_step import Before, Keeps
 
 
 def stage_of(command: Command, *words: str) -> dict[str, Any]:

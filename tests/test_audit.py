@@ -10,7 +10,7 @@ from time import sleep
 import pytest
 import torch
 
-from modelbench.measure.audit import Snapshot, findings, of_threads
+from modelbench.measurement.timing.audit import Snapshot, findings, of_threads
 
 QUIET = Snapshot(0.0, 100.0, 1.0, 50.0, {1: ("init", 5.0)}, 0, 3000.0, 0)
 LATER = replace(QUIET, when=10.0, busy=120.2, mine=70.0, stolen=1.1)

@@ -113,8 +113,8 @@ def test_a_plot_and_a_peak_that_fail_cost_no_figure(
     def fails(*_: Any, **__: Any) -> Any:
         raise OSError("disk full")
 
-    monkeypatch.setattr("modelbench.measure.peaks.peaks", fails)
-    monkeypatch.setattr("modelbench.plots.latency.latency", fails)
+    monkeypatch.setattr("modelbench.measurement.compute.peaks.peaks", fails)
+    monkeypatch.setattr("modelbench.stages.benchmark.plot_samples.latency", fails)
     monkeypatch.syspath_prepend(CONFIGS)
     context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)
     report = Benchmark(min_s=0.05, budget_s=0.2)(workload("model=toy"), context)

@@ -18,15 +18,15 @@ from conftest import Command
 from test_workload import workload
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
-from modelbench.builders import catalogue
-from modelbench.builders.detector import Detector, detection
-from modelbench.builders.optical_flow import pan
-from modelbench.builders.timm import describe as describe_timm
-from modelbench.builders.torchvision import describe as describe_torchvision
-from modelbench.checkpoint import fetch
+from modelbench.config.checkpoint import fetch
 from modelbench.inputs import Draw
-from modelbench.video import Frame, Video
+from modelbench.inputs.batch import Batch
+from modelbench.inputs.pan import Frame, Video
+from modelbench.models.builders import catalogue
+from modelbench.models.builders.detector import Detector, detection
+from modelbench.models.builders.optical_flow import pan
+from modelbench.models.builders.timm import describe as describe_timm
+from modelbench.models.builders.torchvision import describe as describe_torchvision
 
 needs_torchvision = pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is None,

@@ -15,14 +15,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from modelbench import composing, huggingface, locate
-from modelbench import config as schema
-from modelbench.builders import timm, torchvision
-from modelbench.composing import Composer
-from modelbench.mistakes import check
-from modelbench.plan import plan
+from modelbench.config import locate, schema
+from modelbench.config.validate import check
+from modelbench.execution.cli import compose as composing
+from modelbench.execution.cli.compose import Composer
+from modelbench.execution.cli.help import usage
+from modelbench.execution.cli.plan import plan
+from modelbench.models import huggingface
+from modelbench.models.builders import timm, torchvision
 from modelbench.system.file_name import file_name
-from modelbench.usage import usage
 
 CHECKPOINT = "openai-community/gpt2"
 NEEDS = {
@@ -64,7 +65,7 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
              "url": None, "built_for": None}  # fmt: skip
     monkeypatch.setattr(torchvision, "entry", lambda *_: entry)
     monkeypatch.setattr(timm, "entry", lambda *_: {})
-    monkeypatch.setattr("modelbench.describe._TOLD", {})  # what is told here is of these
+    monkeypatch.setattr("modelbench.config.describe._TOLD", {})  # what is told here is of these
     monkeypatch.setattr(locate, "trouble", lambda target, real=locate.trouble: (
         None if target.startswith(("torchvision.", "timm.")) else real(target)
     ))  # fmt: skip

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
-from modelbench.measure.consistency import Difference, alone_and_together, among_others
-from modelbench.measure.rounding import INT8, TF32, distance
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.numerics.consistency import Difference, alone_and_together, among_others
 from modelbench.precision.shipped import Reach, Shipped
+from modelbench.stages.dynamic.rounding import INT8, TF32, distance
 
 SAMPLES, TOKENS, WIDTH = 3, 4, 8
 

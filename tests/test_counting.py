@@ -15,11 +15,11 @@ from test_models import pairs
 from test_workload import workload
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
-from modelbench.measure.counting import Counted, count
-from modelbench.measure.experts import idle_params
-from modelbench.measure.flops import Macs, count_macs
-from modelbench.measure.saving import saved_bytes
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.compute.counting import Counted, count
+from modelbench.measurement.compute.flops import Macs, count_macs
+from modelbench.measurement.memory.saving import saved_bytes
+from modelbench.stages.structure.experts import idle_params
 
 
 def macs_of(found: Counted) -> Macs:

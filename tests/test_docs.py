@@ -11,7 +11,7 @@ import pytest
 from conftest import CONFIGS, Command
 from hydra import compose, initialize_config_dir
 
-from modelbench import config as schema
+from modelbench.config import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from conftest import Command
 
-from modelbench.measure.growth import Power
-from modelbench.measure.search import find_needs
+from modelbench.stages.dynamic.growth import Power
+from modelbench.stages.dynamic.search import find_needs
 
 SEARCH, CALL = "test.dynamic.search_s=10", "test.dynamic.call_s=1000000"
 

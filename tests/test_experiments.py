@@ -11,9 +11,9 @@ from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
 from hydra_plugins.modelbench_jobs import with_jobs
-from modelbench import config as schema
-from modelbench.plan import plan
-from modelbench.sweep import Sweep
+from modelbench.config import schema
+from modelbench.execution.cli.plan import plan
+from modelbench.execution.sweep import Sweep
 
 MODELS = ["cnn", "unet", "gpt2", "clip", "stable_diffusion"]
 

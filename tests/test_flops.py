@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import flop_registry
 
-from modelbench.measure.flops import count_macs
-from modelbench.measure.formulas import formulas
-from modelbench.measure.free import FREE
-from modelbench.measure.layers import trace_layers, write_table
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.compute.formulas import formulas
+from modelbench.measurement.compute.free import FREE
+from modelbench.measurement.compute.layers import trace_layers, write_table
 from modelbench.models.cnn import SimpleCNN
 from modelbench.models.unet import UNet
 

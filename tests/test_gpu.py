@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from modelbench.measure import gpu
-from modelbench.measure.gpu import Gpu
+from modelbench.system import nvml
+from modelbench.system.nvml import Gpu
 
 BEFORE = Gpu(0.0, 1980, 1980, {"heat": 3.0, "the power limit": 0.0})
 AFTER = replace(BEFORE, when=10.0)
@@ -18,7 +18,7 @@ AFTER = replace(BEFORE, when=10.0)
 
 def test_a_gpu_at_its_full_clock_is_no_finding() -> None:
     """Nor is a clock a little lower."""
-    assert list(gpu.findings(BEFORE, replace(AFTER, megahertz=1600))) == []
+    assert list(nvml.findings(BEFORE, replace(AFTER, megahertz=1600))) == []
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_a_gpu_at_its_full_clock_is_no_finding() -> None:
 )  # fmt: skip
 def test_what_held_it_back_is_told(after: Gpu, said: str) -> None:
     """Each by itself, with its remedy."""
-    (found,) = gpu.findings(BEFORE, after)
+    (found,) = nvml.findings(BEFORE, after)
     assert said in found
 
 
@@ -58,9 +58,9 @@ def test_nvml_is_asked_for_the_device_by_its_uuid(monkeypatch: pytest.MonkeyPatc
         ),
     )
     monkeypatch.setitem(sys.modules, "pynvml", played)
-    monkeypatch.setattr(gpu, "watched", lambda: True)
+    monkeypatch.setattr(nvml, "watched", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(uuid="abc"))
-    found = gpu.look(torch.device("cuda"))
+    found = nvml.look(torch.device("cuda"))
     assert found is not None
     assert (found.megahertz, found.greatest_megahertz) == (1001, 2001)
     assert found.held_back_s == {"the power limit": 1.0, "heat": 2.0}
@@ -69,9 +69,9 @@ def test_nvml_is_asked_for_the_device_by_its_uuid(monkeypatch: pytest.MonkeyPatc
         raise NVMLError
 
     played.nvmlDeviceGetHandleByUUID = refuse
-    assert gpu.look(torch.device("cuda")) is None
+    assert nvml.look(torch.device("cuda")) is None
 
 
 def test_a_cpu_has_no_gpu_to_look_at() -> None:
     """Whether NVML is there or not."""
-    assert gpu.look(torch.device("cpu")) is None
+    assert nvml.look(torch.device("cpu")) is None

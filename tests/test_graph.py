@@ -17,20 +17,20 @@ from PIL import Image
 from test_workload import workload
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
-from modelbench.graph.autograd import autograd
-from modelbench.graph.dot import source
-from modelbench.graph.fold import Item, View, view
-from modelbench.graph.layout import INSTALL, Layout, LayoutError
-from modelbench.graph.levels import Levels
-from modelbench.graph.picture import LONGEST, Limits, picture
-from modelbench.graph.trace import Trace, trace
 from modelbench.inputs import Noise
-from modelbench.measure.flops import count_macs
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.compute.flops import count_macs
 from modelbench.models.unet import UNet
+from modelbench.models.workload import Workload
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
-from modelbench.workload import Workload
+from modelbench.stages.visualization.graph.autograd import autograd
+from modelbench.stages.visualization.graph.dot import source
+from modelbench.stages.visualization.graph.fold import Item, View, view
+from modelbench.stages.visualization.graph.layout import INSTALL, Layout, LayoutError
+from modelbench.stages.visualization.graph.levels import Levels
+from modelbench.stages.visualization.graph.picture import LONGEST, Limits, picture
+from modelbench.stages.visualization.graph.trace import Trace, trace
 
 HERE = Layout.here()
 IMAGE = Batch((torch.zeros(1, 3, 32, 32),), {})

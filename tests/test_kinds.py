@@ -11,12 +11,12 @@ import torch
 from checkpoints import save
 from test_workload import composed
 
-from modelbench.alternatives import settled
-from modelbench.config import axes as axes_of
-from modelbench.huggingface import describe
-from modelbench.measure.trials import Session, same_padded
+from modelbench.config.schema import axes as axes_of
+from modelbench.execution.alternatives import settled
+from modelbench.models.huggingface import describe
+from modelbench.models.workload import Workload
 from modelbench.results import Skip
-from modelbench.workload import Workload
+from modelbench.stages.dynamic.trials import Session, same_padded
 
 CPU = torch.device("cpu")
 WRITES, READS = ["prefill", "decode", "generate"], ["encode", "decode", "generate"]

@@ -11,9 +11,9 @@ import torch
 import transformers
 from test_models import prompt
 
-from modelbench.measure.counting import count_phase
-from modelbench.measure.flops import count_macs
-from modelbench.measure.timing import sampler
+from modelbench.measurement.compute.counting import count_phase
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.timing.timing import sampler
 from modelbench.phases.language import Generate, decode
 from modelbench.results import Skip
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from modelbench.locate import trouble
-from modelbench.targets import misfits
+from modelbench.config.locate import trouble
+from modelbench.config.targets import misfits
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import torch
 from conftest import Command
 from torch import nn
 
-from modelbench.apart import Ended, Send, apart
-from modelbench.measure.live import Live, Saved, inference_peak
-from modelbench.measure.memory import Meter, give_back, load_libraries
+from modelbench.measurement.isolated import Ended, Send, apart
+from modelbench.measurement.memory.live import Live, Saved, inference_peak
+from modelbench.measurement.memory.meter import Meter, give_back, load_libraries
 
 CPU = torch.device("cpu")
 MIB = 2**20

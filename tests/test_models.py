@@ -11,10 +11,10 @@ from checkpoints import clip, gpt2
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from modelbench.batch import Batch
 from modelbench.inputs import Draw, Tokens
+from modelbench.inputs.batch import Batch
 from modelbench.losses import contrastive, mean_square, next_token
-from modelbench.measure.flops import count_macs
+from modelbench.measurement.compute.flops import count_macs
 from modelbench.phases.contrastive import image_encode, text_encode
 from modelbench.phases.language import Generate, decode, prefill
 from modelbench.results import Skip

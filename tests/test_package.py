@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from modelbench import __version__
-from modelbench.config import CONF
+from modelbench.config.schema import CONF
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,7 @@ def test_the_wheel_carries_the_configuration(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "site")
     yamls = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")}
     assert {f"modelbench/conf/{name}" for name in yamls} <= names
-    program = "import modelbench.config as c; print(c.CONF)"
+    program = "import modelbench.config.schema as c; print(c.CONF)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path / "site", capture_output=True, text=True, check=True,

@@ -17,14 +17,14 @@ from test_report import CHROMIUM
 from test_workload import workload
 from torch import nn
 
-from modelbench.batch import Batch
-from modelbench.graph import font
-from modelbench.graph.layout import Layout
-from modelbench.graph.picture import Limits, picture
-from modelbench.graph.trace import trace
-from modelbench.measure.flops import count_macs
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.compute.flops import count_macs
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
+from modelbench.stages.visualization.graph import font
+from modelbench.stages.visualization.graph.layout import Layout
+from modelbench.stages.visualization.graph.picture import Limits, picture
+from modelbench.stages.visualization.graph.trace import trace
 
 MODELS = {
     "cnn": ["model=cnn"],

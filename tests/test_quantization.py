@@ -16,17 +16,17 @@ from hydra.utils import instantiate
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from modelbench import config as schema
-from modelbench.measure.counting import count_phase
-from modelbench.measure.fidelity import fidelity, first_not_finite
-from modelbench.measure.flops import count_macs
-from modelbench.measure.probe import TooSlow, call_within, slowdown
-from modelbench.mistakes import check
+from modelbench.config import schema
+from modelbench.config.validate import check
+from modelbench.measurement.compute.counting import count_phase
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.numerics.fidelity import fidelity, first_not_finite
+from modelbench.models.workload import Workload
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
 from modelbench.precision.rewrite import Flat, Subpixel, rewrite
 from modelbench.precision.shipped import Reach, Shipped
-from modelbench.workload import Workload
+from modelbench.stages.quantization.probe import TooSlow, call_within, slowdown
 
 # torch's and torchao's own, of which there are many while a model is exported.
 pytestmark = pytest.mark.filterwarnings("ignore")

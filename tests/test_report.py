@@ -16,11 +16,11 @@ import pytest
 from conftest import Command
 from PIL import Image
 
-from modelbench.plots.sweep import draw_sweep
-from modelbench.report.page import job_page, written
-from modelbench.report.pictures import LARGEST, Album
-from modelbench.report.sweep import sweep_page
 from modelbench.results import Metric
+from modelbench.sinks.report.html import job_page, written
+from modelbench.sinks.report.pictures import LARGEST, Album
+from modelbench.sinks.report.sweep import sweep_page
+from modelbench.sinks.report.sweep_plot import draw_sweep
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -171,7 +171,7 @@ def test_a_page_that_cannot_be_made_loses_nothing(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has why."""
-    monkeypatch.setattr("modelbench.report.page._headlines", lambda _: 1 / 0)
+    monkeypatch.setattr("modelbench.sinks.report.html._headlines", lambda _: 1 / 0)
     done = command("model=toy", "test=structure")
     assert (done.status, done.results["status"]) == (0, "passed")
     folder = done.files[0].parent

@@ -16,17 +16,17 @@ from PIL import Image
 from test_models import prompt
 from test_workload import workload
 
-from modelbench.measure import peaks as measured
-from modelbench.measure.counting import count_phase
-from modelbench.measure.flops import count_macs
-from modelbench.measure.peaks import Peaks, fingerprint, peaks
-from modelbench.measure.roofline import Place
-from modelbench.measure.throughput import Growth, Point, brief, grow
-from modelbench.measure.timing import Rule
+from modelbench.measurement.compute import peaks as measured
+from modelbench.measurement.compute.counting import count_phase
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.compute.peaks import Peaks, fingerprint, peaks
+from modelbench.measurement.compute.roofline import Place
+from modelbench.measurement.timing.throughput import Growth, Point, brief, grow
+from modelbench.measurement.timing.timing import Rule
 from modelbench.phases.language import Generate
-from modelbench.plots.roofline import roofline
 from modelbench.results import Report, Result
 from modelbench.stages.benchmark import Benchmark
+from modelbench.stages.benchmark.plot_roofline import roofline
 from modelbench.stages.stage import Context
 
 CPU, FP32 = torch.device("cpu"), torch.float32
@@ -167,7 +167,7 @@ def test_growth_stops_before_a_call_takes_too_long() -> None:
 def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A size that would take over half of what is free is not tried."""
     held = iter([2**30, 2**31])
-    monkeypatch.setattr("modelbench.measure.throughput.Meter.peak", lambda _: next(held))
+    monkeypatch.setattr("modelbench.measurement.timing.throughput.Meter.peak", lambda _: next(held))
     monkeypatch.setattr(
         "psutil.virtual_memory", lambda: type("Memory", (), {"available": 6 * 2**30})
     )

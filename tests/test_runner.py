@@ -14,7 +14,7 @@ import psutil
 import pytest
 from conftest import CONFIGS, Command
 
-from modelbench.reasons import of_error
+from modelbench.results.failures import of_error
 
 ENDS = {
     "raise": "ValueError: a [reason]",

@@ -13,7 +13,7 @@ from conftest import Command
 from PIL import Image
 from test_workload import workload
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 from modelbench.losses import denoising
 from modelbench.models.stable_diffusion import StableDiffusion
 from modelbench.phases.diffusion import DenoiseStep, Generate, text_encode, vae_decode

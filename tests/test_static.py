@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 from modelbench.inputs import Noise
-from modelbench.measure.attempts import in_one_line
-from modelbench.measure.counting import count_phase
-from modelbench.measure.fidelity import fidelity
-from modelbench.measure.samples import unseen
+from modelbench.measurement.compute.counting import count_phase
+from modelbench.measurement.numerics.fidelity import fidelity
+from modelbench.models.workload import Workload
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
 from modelbench.precision.compiling import (
@@ -33,8 +32,9 @@ from modelbench.precision.shipped import Shipped
 from modelbench.precision.static import Static
 from modelbench.precision.weights import Weights
 from modelbench.results import Report, Skip
-from modelbench.stages.file import File, Single
-from modelbench.workload import Workload
+from modelbench.results.attempts import in_one_line
+from modelbench.stages.quantization.file import File, Single
+from modelbench.stages.quantization.samples import unseen
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 X86 = pytest.mark.skipif(

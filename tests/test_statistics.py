@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import norm
 from simulated import MEDIAN, Array, bimodal, correlated, drifting, switching
 
-from modelbench.measure.audit import of_samples
-from modelbench.measure.statistics import Statistics, two_groups
+from modelbench.measurement.timing.audit import of_samples
+from modelbench.measurement.timing.statistics import Statistics, two_groups
 
 
 def test_known_figures() -> None:

@@ -11,10 +11,18 @@ import pytest
 import torch
 from simulated import MEDIAN, correlated
 
-from modelbench.measure.cold import flusher, last_level_bytes
-from modelbench.measure.pairing import Compared, Pairs, collect_pairs, ratio
-from modelbench.measure.statistics import Statistics
-from modelbench.measure.timing import ALONE, NARROW, SPENT, Rule, Sample, collect, time_call
+from modelbench.measurement.timing.cold import flusher, last_level_bytes
+from modelbench.measurement.timing.pairing import Compared, Pairs, collect_pairs, ratio
+from modelbench.measurement.timing.statistics import Statistics
+from modelbench.measurement.timing.timing import (
+    ALONE,
+    NARROW,
+    SPENT,
+    Rule,
+    Sample,
+    collect,
+    time_call,
+)
 
 CPU = torch.device("cpu")
 

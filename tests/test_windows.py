@@ -10,10 +10,10 @@ from time import sleep
 import psutil
 import pytest
 
-from modelbench import json_file
-from modelbench.command import _joined_for_windows
-from modelbench.json_file import write_json
-from modelbench.reasons import Exit, of_exit
+from modelbench.execution.rerun import _joined_for_windows
+from modelbench.results import json_file
+from modelbench.results.failures import Exit, of_exit
+from modelbench.results.json_file import write_json
 
 CHILD = """import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

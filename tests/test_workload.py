@@ -12,12 +12,12 @@ from conftest import CONFIGS
 from hydra import compose, initialize_config_dir
 from torch._subclasses.fake_tensor import FakeTensor
 
-from modelbench import config as schema
+from modelbench.config import schema
+from modelbench.config.targets import misfits
+from modelbench.config.validate import check
 from modelbench.inputs import Noise
-from modelbench.mistakes import check
-from modelbench.shapes import Shapes
-from modelbench.targets import misfits
-from modelbench.workload import Workload
+from modelbench.models.shapes import Shapes
+from modelbench.models.workload import Workload
 
 
 @pytest.fixture(autouse=True)

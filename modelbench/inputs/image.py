@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from modelbench.inputs.draw import Draw
-from modelbench.photographs import crop, photograph, processed
+from modelbench.inputs.photographs import crop, photograph, processed
 
 PHOTOGRAPH, OTHER_PHOTOGRAPH = "china.jpg", "flower.jpg"
 

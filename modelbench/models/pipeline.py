@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from hydra.utils import get_object
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 
 DENOISERS = ("transformer", "unet")
 LOADED = ("Tokenizer", "Scheduler", "Processor", "FeatureExtractor", "TokenizerFast")

@@ -9,7 +9,7 @@ import torch
 from diffusers import DDPMScheduler, StableDiffusionPipeline
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 
 
 class StableDiffusion(nn.Module):

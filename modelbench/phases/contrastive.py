@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 
 
 def image_encode(model: Any, batch: Batch) -> Callable[[], Any]:

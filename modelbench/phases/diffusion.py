@@ -11,9 +11,9 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 from modelbench.models.stable_diffusion import StableDiffusion
-from modelbench.pictures import save_images
+from modelbench.phases.images import save_images
 from modelbench.results import Metric
 from modelbench.system.accelerator import synchronize
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 from modelbench.models.pipeline import Pipeline
-from modelbench.pictures import save_images
+from modelbench.phases.images import save_images
 from modelbench.results import Metric, Skip
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 from modelbench.phases.remembered import Remembered
 from modelbench.phases.writing import Writing
 from modelbench.results import Skip

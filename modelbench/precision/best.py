@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from modelbench.measure.counting import count_phase
+from modelbench.measurement.compute.counting import count_phase
 from modelbench.precision.scheme import Scheme
 from modelbench.results import Skip
 
 if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
     from modelbench.precision.shipped import Shipped
-    from modelbench.workload import Workload
 
 ENOUGH = 0.9
 """Share of MACs with which a scheme is taken at once."""

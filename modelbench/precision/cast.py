@@ -16,7 +16,7 @@ from modelbench.results import Skip
 from modelbench.system.accelerator import Switches, allow_tf32, tf32
 
 if TYPE_CHECKING:
-    from modelbench.workload import Workload
+    from modelbench.models.workload import Workload
 
 TYPES = ("float32", "float16", "bfloat16")
 

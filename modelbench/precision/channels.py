@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from modelbench.measure.attempts import in_one_line
-from modelbench.measure.fidelity import all_finite, fidelity, floating
-from modelbench.tensors import named_tensors
+from modelbench.inputs.tensors import named_tensors
+from modelbench.measurement.numerics.fidelity import all_finite, fidelity, floating
+from modelbench.results.attempts import in_one_line
 
 if TYPE_CHECKING:
-    from modelbench.batch import Batch
-    from modelbench.workload import Workload
+    from modelbench.inputs.batch import Batch
+    from modelbench.models.workload import Workload
 
 LEAST_DB = 60.0
 """Ratio of signal to noise above which two layouts agree in single precision."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from modelbench.measure.fidelity import floating
+from modelbench.measurement.numerics.fidelity import floating
 from modelbench.precision.stored import same_bits
 
 RUNS = 3

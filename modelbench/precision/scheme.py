@@ -10,8 +10,8 @@ import torch
 from modelbench.results import Skip
 
 if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
     from modelbench.precision.shipped import Shipped
-    from modelbench.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import nn
 
-from modelbench.measure.attempts import in_one_line
 from modelbench.precision.compiling import no_compiler
 from modelbench.precision.rewrite import rewrite
 from modelbench.precision.scheme import Scheme
 from modelbench.precision.shipped import Shipped
 from modelbench.results import Skip
+from modelbench.results.attempts import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from modelbench.batch import Batch
+    from modelbench.inputs.batch import Batch
+    from modelbench.models.workload import Workload
     from modelbench.precision.shipped import Reach
-    from modelbench.workload import Workload
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from modelbench.precision.stored import is_low, low_numel
 from modelbench.results import Skip
 
 if TYPE_CHECKING:
-    from modelbench.workload import Workload
+    from modelbench.models.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelbench.json_file import write_json
 from modelbench.results import Job, Result, Summary, document
+from modelbench.results.json_file import write_json
 
 
 class Files:

@@ -17,7 +17,7 @@ import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.sinks.console import terminal
 from modelbench.sinks.mlflow_store import Store, since_boot
-from modelbench.sinks.report import REPORT
+from modelbench.sinks.page import REPORT
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

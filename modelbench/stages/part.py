@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from modelbench import reasons
-from modelbench.results import Report, Skip
+from modelbench.results import Report, Skip, failures
 
 if TYPE_CHECKING:
-    from modelbench.workload import Workload
+    from modelbench.models.workload import Workload
 
 log = logging.getLogger(__name__)
 
@@ -26,5 +25,5 @@ def part(report: Report, name: str, workload: Workload) -> Iterator[None]:
     except (Exception, SystemExit) as error:  # a model's code may raise anything
         log.exception("%s failed", name)
         multiples = {axis: limit.get("multiple_of", 1) for axis, limit in workload.limits.items()}
-        smaller = reasons.smaller(workload.axes, multiples)
-        report.fail(f"{name}: {reasons.of_error(error, smaller)}")
+        smaller = failures.smaller(workload.axes, multiples)
+        report.fail(f"{name}: {failures.of_error(error, smaller)}")

@@ -16,13 +16,13 @@ from modelbench.results import Report
 if TYPE_CHECKING:
     import torch
 
-    from modelbench.workload import Workload
+    from modelbench.models.workload import Workload
 
 
 LONGEST = 10_000_000
 """Seconds; some months."""
 
-COUNTING, PLOTS = "modelbench.preload.counting", "modelbench.preload.plots"
+COUNTING, PLOTS = "modelbench.execution.preload.counting", "modelbench.execution.preload.plots"
 """What the fork server can get ready."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 from modelbench.results import Metric
 
 

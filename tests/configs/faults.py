@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from modelbench.models.workload import Workload
 from modelbench.results import Report, Skip
 from modelbench.stages.stage import Context, Stage
-from modelbench.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
+from modelbench.inputs.batch import Batch
 
 
 class Net(nn.Module):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from modelbench.batch import Batch
 from modelbench.inputs import Draw
+from modelbench.inputs.batch import Batch
 from modelbench.results import Skip
 
 

@@ -1,0 +1,1 @@
+"""The command line and the YAMLs, checked; nothing here imports torch."""

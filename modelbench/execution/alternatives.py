@@ -1,0 +1,82 @@
+"""Several ways of giving a model its input, of which the first counts that it runs on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from modelbench.inputs import Prompt
+from modelbench.inputs.batch import Batch
+from modelbench.models.workload import Workload
+from modelbench.results.attempts import in_one_line
+
+log = logging.getLogger(__name__)
+
+Inputs = Mapping[str, Any]
+
+
+def settled(
+    config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
+) -> Mapping[str, Any] | None:
+    """Give what is to be changed in the model's section: the inputs that the model runs on.
+
+    None where there is nothing to choose. Where it runs on none of them it is the first, with
+    which the stages then fail for the model's own reason.
+    """
+    model = config["model"]
+    ways = [model["inputs"], *model["alternatives"]]
+    if len(ways) == 1 and not any("asks" in node for node in ways[0].values()):
+        return None
+    first: Inputs = ways[0]
+    try:
+        built = Workload.of(config, axes, device).build()
+    except Exception:  # the stages say why it cannot be built, each for itself
+        log.info("the ways of giving its input are not tried", exc_info=True)
+        return {"alternatives": []}
+    trouble = ""
+    for number, way in enumerate(ways):
+        given = {**config, "model": {**model, "inputs": way}}
+        workload = Workload.of(given, axes, device)
+        with workload.computing(), torch.inference_mode():
+            try:
+                counted = _counted(way, workload, built)
+                if number == 0:
+                    first = counted
+                Workload.of(
+                    {**config, "model": {**model, "inputs": counted}}, axes, device
+                ).batch().call(built)
+            except Exception as error:  # the model's code may raise anything
+                names = ", ".join(f"{k}: {_short(node)}" for k, node in way.items())
+                log.info("does not run on %s: %s", names, in_one_line(error))
+                trouble = trouble or f"with {names} it raises {in_one_line(error)}"
+                continue
+        note = None
+        if lacking := sorted(first.keys() - counted.keys()):
+            note = f"{', '.join(lacking)}: left out, since {trouble}"
+        return {"inputs": counted, "alternatives": [], "input_note": note}
+    return {"inputs": first, "alternatives": []}
+
+
+def _counted(way: Inputs, workload: Workload, model: nn.Module) -> Inputs:
+    """Let each prompt know how many placeholders it has to have."""
+    asking = {name for name, node in way.items() if "asks" in node}
+    if not asking:
+        return way
+    others = {name: source for name, source in workload.sources.items() if name not in asking}
+    given: Batch = replace(workload, sources=others).batch()
+    prompts = {name: s for name, s in workload.sources.items() if isinstance(s, Prompt)}
+    found = {name: prompts[name].counted(model, given.named()) for name in asking}
+    return {
+        name: {**{k: v for k, v in node.items() if k != "asks"}, "count": found[name]}
+        if name in asking else node
+        for name, node in way.items()
+    }  # fmt: skip
+
+
+def _short(node: Mapping[str, Any]) -> str:
+    return str(node["_target_"]).rpartition(".")[2]

@@ -1,0 +1,1 @@
+"""The command line: which jobs it stands for."""

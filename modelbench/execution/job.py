@@ -1,0 +1,125 @@
+"""One job, as Hydra calls it in whichever process its launcher chose."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from modelbench.config import schema
+from modelbench.config.checkpoint import fetch
+from modelbench.config.checkpoint import mistakes as checkpoint_mistakes
+from modelbench.config.preloads import ahead
+from modelbench.config.validate import check, refuse
+from modelbench.execution import runner
+from modelbench.execution.cli.plan import make_importable
+from modelbench.execution.rerun import command_line, own_folders
+from modelbench.execution.sweep import Sweep
+from modelbench.execution.worker import start_server
+from modelbench.results import Job, Summary
+from modelbench.sinks.console import Console, shortened, terminal
+from modelbench.sinks.files import Files
+from modelbench.sinks.page import REPORT, Page
+from modelbench.system import environment
+from modelbench.system.signals import Terminated, install
+
+schema.register()  # at import, so that it holds in the processes of other launchers too
+
+
+def job(config: DictConfig) -> None:
+    """Run one job; a single one that fails ends the process with status 1."""
+    hydra_config = HydraConfig.get()
+    install()
+    folders = own_folders(hydra_config)
+    make_importable(folders)
+    checked = check(config, [schema.CONF, *folders])
+    if not checked.plain:  # nothing to name the job by; the command line's own check has passed it
+        raise runner.ConfigurationError(checked.mistakes)
+    about = _job(checked.plain, hydra_config)
+    settings = checked.plain["tracker"]
+    tracker = instantiate(settings) if settings.get("_target_") else None
+    files = Files()
+    # The page reads results, and the tracker takes the page: they close in this order.
+    sinks = [files, Page(), Console(), *([tracker] if tracker else [])]
+    files.open(about)  # from here on the sweep knows of the job
+    try:
+        if checked.mistakes:
+            raise runner.ConfigurationError(checked.mistakes)
+        about = _with_weights(about)
+        start_server(ahead(about.config))
+        if tracker:
+            tracker.prepare(about.directory)
+        status = runner.run(about, sinks).status
+    except runner.ConfigurationError as error:
+        status = "failed"
+        refuse(error.mistakes)
+        summary = Summary(status, reason="; ".join(error.mistakes))
+        files.close(summary)
+        if tracker and about.sweep_id:  # the parent run shall miss no child
+            tracker.open(about)
+            tracker.close(summary)
+    except Terminated as stop:
+        if not files.closed:  # it came before the runner had opened the sinks
+            files.close(Summary("killed", reason=f"ended by {stop.name}"))
+        raise
+    else:
+        _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
+    if hydra_config.mode is RunMode.RUN and status != "passed":
+        sys.exit(1)  # in a sweep, the summary counts the failures
+
+
+def _with_weights(about: Job) -> Job:
+    """Fetch the weights before any clock runs."""
+    model = about.config["model"]
+    if model["weights"] != "pretrained":
+        return about
+    try:
+        found = fetch(model["checkpoint"], weights=True, code=model["trust_remote_code"])
+    except LookupError as error:
+        raise runner.ConfigurationError([str(error)]) from error
+    wrong = list(checkpoint_mistakes({**model, "checkpoint": found}))
+    if wrong:
+        raise runner.ConfigurationError(wrong)
+    return replace(about, config={**about.config, "model": {**model, "checkpoint": found}})
+
+
+def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
+    sweep = Sweep.current
+    return Job(
+        name=schema.job_name(plain),
+        model=plain["model"]["name"],
+        test=schema.test_label(plain),
+        device=plain["device"]["name"],
+        precision=plain["precision"]["name"],
+        axes=schema.axes(plain),
+        seed=plain["seed"],
+        config=plain,
+        command=command_line(hydra_config),
+        directory=Path(hydra_config.runtime.output_dir),
+        environment=_host(),
+        sweep_id=sweep.id if sweep else None,
+        number=hydra_config.job.num if sweep else None,
+        parent_run_id=sweep.parent_run_id if sweep else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def _host() -> dict[str, Any]:
+    return environment.host()
+
+
+def _show_where(directory: Path, hint: str | None) -> None:
+    out = terminal()
+    out.print(f"Files: {shortened(directory)}", soft_wrap=True, markup=False)
+    if (directory / REPORT).is_file():
+        out.print(f"Report: {shortened(directory / REPORT)}", soft_wrap=True, markup=False)
+    if hint:
+        out.print(hint, soft_wrap=True, markup=False)

@@ -1,0 +1,5 @@
+"""Gets ready what every plot is drawn with."""
+
+from modelbench.results.canvas import panels
+
+panels()

@@ -1,0 +1,191 @@
+"""The inside of a worker: prepare the workload, then run the stages that the job asks for."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, TextIO
+
+import torch
+from hydra.utils import instantiate
+from tqdm import tqdm
+
+# Imported here, not where the stages need them, so that the fork server has them ready.
+import modelbench.measurement.timing.statistics
+import modelbench.measurement.timing.timing  # noqa: F401
+from modelbench.config import schema
+from modelbench.config.targets import misfits
+from modelbench.execution.alternatives import settled
+from modelbench.execution.worker import SCRATCH, Hello, Order
+from modelbench.models.workload import Workload
+from modelbench.precision.scheme import Scheme
+from modelbench.results import Partial, Report, Result, Skip, failures
+from modelbench.stages.stage import Context, Stage
+from modelbench.system import accelerator, cgroup, environment
+
+log = logging.getLogger("modelbench.worker")
+
+Settings = Mapping[str, Any]
+
+
+def serve(connection: Connection, order: Order) -> None:
+    """Answer the job process until it hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
+    file = _write_to_log(order)
+    # The progress bars of libraries take a semaphore of the system's, and leak it when they end.
+    tqdm.set_lock(threading.RLock())
+    try:
+        found = _mistakes(order)
+        device = _device(order.config, found, forked=order.forked)
+        if not found:
+            found = _precision_mistakes(order.config, device)
+        if not found:
+            found_out = settled(order.config, order.axes, device) or {}
+            config = {**order.config, "model": {**order.config["model"], **found_out}}
+            workload = Workload.of(config, order.axes, device)
+            hello = Hello(device.type, environment.accelerator(device), model=found_out)
+    except accelerator.Poisoned as kind:
+        connection.send(Hello(poisoned=str(kind)))
+        return
+    except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
+        log.exception("preparing")
+        reason = failures.of_error(error, order.smaller)
+        found = [f"the worker could not prepare: {reason}; the traceback is in {file.name}"]
+    if found:
+        connection.send(Hello(mistakes=tuple(found)))
+        return
+    scratch = order.directory / SCRATCH
+    schemes = order.config.get("schemes", {})
+    context = Context(device, schemes, order.directory, scratch, connection.send)
+    connection.send(hello)
+    settings = schema.stages(order.config)
+    while True:
+        try:
+            name, given = connection.recv()
+        except EOFError:
+            return
+        scratch.mkdir(exist_ok=True)
+        faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
+        keeping = replace(context, keep=partial(_keep, connection, name))
+        result = _run(name, {**settings[name], **given}, workload, keeping, order.smaller)
+        faulthandler.cancel_dump_traceback_later()
+        connection.send(result)
+
+
+def _keep(connection: Connection, stage: str, report: Report, doing: str, rest: Settings) -> None:
+    connection.send(Partial(Result.of(stage, 0.0, report), doing, rest))
+
+
+def _run(
+    name: str, settings: Mapping[str, Any], workload: Workload, context: Context, smaller: str
+) -> Result:
+    """Run one stage; whatever it raises becomes its result."""
+    log.info("stage %s", name)
+    start = time.perf_counter()
+    try:
+        # Not what stands within: an optimizer waits for its parameters.
+        stage: Stage = instantiate(settings, _convert_="all", _recursive_=False)
+        if workload.fake and stage.needs_numbers:
+            raise Skip("model.weights=fake computes shapes and no numbers, which this stage needs")
+        with workload.computing():
+            report = stage(workload, context)
+        result = Result.of(name, time.perf_counter() - start, report)
+        # A stage that gives what is no plain data fails here, and not in the job process.
+        json.dumps(result.document(), allow_nan=False)
+    except Skip as skip:
+        return Result(name, "skipped", time.perf_counter() - start, str(skip))
+    except (Exception, SystemExit) as error:
+        log.exception("stage %s failed", name)
+        reason = failures.of_error(error, smaller)
+        return Result(name, "failed", time.perf_counter() - start, reason)
+    return result
+
+
+def _write_to_log(order: Order) -> TextIO:
+    """Send logging, warnings, crashes and all that the model prints into the job's log."""
+    file = (order.directory / "model_test.log").open(
+        "a", encoding="utf-8", errors="backslashreplace", buffering=1
+    )
+    logging.basicConfig(
+        stream=file,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.captureWarnings(True)
+    faulthandler.enable(file)
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        stream.flush()
+        os.dup2(file.fileno(), number)
+    # What Python prints goes there by itself: on Windows its own streams do not survive the above.
+    sys.stdout = sys.stderr = file
+    return file
+
+
+def _device(config: Mapping[str, Any], mistakes: list[str], *, forked: bool) -> torch.device:
+    """Choose the device and the number of threads; adds why the device cannot be used."""
+    name, threads = config["device"]["name"], config["device"]["threads"]
+    cores = cgroup.usable_cores()
+    if threads is not None or torch.get_num_threads() > cores:  # torch does not know of quotas
+        torch.set_num_threads(threads or max(1, int(cores)))
+    try:
+        return accelerator.choose(name, forked=forked)
+    except accelerator.Unusable as why:
+        mistakes.append(f"device={name}: {why}")
+        return torch.device("cpu")
+
+
+def _mistakes(order: Order) -> list[str]:
+    """Find what only the model's own code can tell; nothing is built."""
+    model = dict(order.config["model"])
+    called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
+    found = misfits("model", model) + misfits("model", called_later, partial=True)
+    found += misfits("precision.scheme", order.config["precision"]["scheme"])
+    for name, settings in schema.stages(order.config).items():
+        own = {key: value for key, value in settings.items() if key != "_target_"}
+        for key, value in own.items():
+            found += misfits(f"test.{name}.{key}", value, partial=True)
+    return found or _source_mistakes(order)
+
+
+def _precision_mistakes(config: Mapping[str, Any], device: torch.device) -> list[str]:
+    """Say why the device cannot run the precision asked for."""
+    precision = config["precision"]
+    if precision["scheme"] is None:
+        return []
+    try:
+        scheme: Scheme = instantiate(precision["scheme"], _convert_="all")
+        scheme.refuse(device)
+    except Skip as skip:
+        return [f"precision={precision['name']}: {skip}"]
+    return []
+
+
+def _source_mistakes(order: Order) -> list[str]:
+    """Find input sources that cannot be made, or need an axis that the YAML does not list."""
+    found = []
+    for key, node in order.config["model"]["inputs"].items():
+        where = f"model.inputs.{key}: {node['_target_']}"
+        try:
+            source = instantiate(node, _convert_="all")
+            needed = source.axes() if hasattr(source, "axes") else ()
+        except (Exception, SystemExit) as error:
+            log.exception("%s", where)
+            found.append(f"{where}: {failures.of_error(error.__cause__ or error, '')}")
+            continue
+        found += [
+            f"{where} needs the axis {axis}; model.axes has {', '.join(order.axes)}"
+            for axis in needed
+            if axis not in order.axes
+        ]
+    return found

@@ -1,1 +1,0 @@
-"""Measuring: operations, time and what statistics makes of the samples."""

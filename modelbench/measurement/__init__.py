@@ -1,0 +1,1 @@
+"""Measuring: operations, time, memory, and what statistics makes of the samples."""

@@ -1,0 +1,1 @@
+"""What a call computes: MACs, bytes, and the machine's peaks."""

@@ -1,0 +1,125 @@
+"""Multiply-accumulates of a forward pass, counted operation by operation."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelbench.measurement.compute.formulas import formulas
+from modelbench.measurement.compute.free import is_free
+
+aten = torch.ops.aten
+
+EMPTY = {aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty, aten._local_scalar_dense}
+GATHERS = {aten.embedding, aten.gather, aten.index, aten.index_select, aten._unsafe_index}
+
+
+@dataclass(frozen=True)
+class Macs:
+    """What a call cost."""
+
+    total: int
+    by_module: Mapping[str, int]
+    """Module path -> MACs of it and all below it; the root is ''."""
+    uncounted: Mapping[str, int]
+    """Operations without a formula that may multiply and accumulate -> how often they ran."""
+    bytes: int
+    """What the operations read and write, each for itself: nothing is taken to stay in a cache."""
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up bytes, and notes operations that neither have a formula nor are known to be free."""
+
+    def __init__(self, known: set[Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._known = known
+        self.calls: dict[str, int] = defaultdict(int)
+        self.bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        packet = func.overloadpacket
+        if not (packet in self._known or is_free(func)):
+            self.calls[str(packet)] += 1
+        result = func(*args, **(kwargs or {}))
+        self.bytes += _traffic(func, args, kwargs or {}, result)
+        return result
+
+
+@contextmanager
+def _untrained(model: nn.Module) -> Iterator[None]:
+    """Let no parameter require a gradient.
+
+    torch's counter hooks the gradient of what a module takes, which a parameter that is passed on
+    does not have where no gradient is computed.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
+    """Count the MACs of `call`, which runs `model`; 1 MAC is 2 FLOPs.
+
+    The formulas are those of `torch.utils.flop_counter`, and ours of what it lacks. Biases,
+    normalisations and pointwise operations are not MACs; a complex product is four real ones.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
+    watch = _Watch(set(counter.flop_registry))
+    # The counter takes operations apart first, so the other mode sees what really ran.
+    with _untrained(model), unfused(), watch, counter, torch.no_grad():
+        call()
+    root = type(model).__name__
+    by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)
+    by_module |= {
+        "" if path == root else path.removeprefix(f"{root}."): sum(flops.values()) // 2
+        for path, flops in counter.get_flop_counts().items()
+        if path != "Global"
+    }
+    return Macs(counter.get_total_flops() // 2, by_module, dict(watch.calls), watch.bytes)
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Let no layer of nn.Transformer run as a single operation, which nobody can look into."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:
+    """Give the bytes that an operation reads and writes."""
+    packet = func.overloadpacket
+    if func.is_view or packet in EMPTY:
+        return 0
+    written = sum(map(_stored, tree_leaves(result)))
+    if packet in GATHERS:  # of a whole table only what is looked up
+        return 2 * written
+    return written + sum(map(_stored, tree_leaves([args, kwargs])))
+
+
+def _stored(value: Any) -> int:
+    """Give the bytes behind a tensor; an expanded one has fewer than its shape says."""
+    if not isinstance(value, torch.Tensor):
+        return 0
+    shape = zip(value.shape, value.stride(), strict=True)
+    return math.prod(size for size, stride in shape if stride) * value.element_size()

@@ -1,0 +1,167 @@
+"""What may have disturbed a timing: each finding in one line, with its remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+import psutil
+import torch
+
+from modelbench.measurement.timing.statistics import Statistics, too_correlated, trend, two_groups
+from modelbench.system import cgroup
+from modelbench.system.nvml import Gpu, look
+from modelbench.system.nvml import findings as findings_of_gpu
+
+BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
+FEW = 0.1
+"""Cores' worth of other processes, and of steal, that nobody notices."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of the machine at one moment. Seconds, bytes, megahertz."""
+
+    when: float
+    busy: float
+    """CPU time of all processes, all cores."""
+    stolen: float
+    mine: float
+    """CPU time of this process and its threads."""
+    processes: Mapping[int, tuple[str, float]]
+    """Pid -> name and CPU time."""
+    swapped: int
+    megahertz: float | None
+    throttled: int
+    """Periods in which a quota stopped this process's group."""
+    gpu: Gpu | None = None
+    limit: cgroup.Memory | None = None
+    """What its control group lets it hold."""
+
+    @classmethod
+    def take(cls, device: torch.device) -> Snapshot:
+        """Look once; takes some milliseconds, and no time while calls are timed."""
+        graphics = look(device)  # first, while the clock is still what the work made it
+        cpu, own, limit = psutil.cpu_times(), psutil.Process().cpu_times(), cgroup.memory()
+        frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+        return cls(
+            monotonic(),
+            sum(getattr(cpu, kind, 0.0) for kind in BUSY),
+            getattr(cpu, "steal", 0.0),
+            own.user + own.system,
+            dict(_processes()),
+            _swapped(),
+            frequency.current if frequency else None,
+            cgroup.throttled(),
+            graphics,
+            limit,
+        )
+
+
+def findings(before: Snapshot, after: Snapshot) -> list[str]:
+    """Say what else the machine was doing between two moments."""
+    return list(_findings(before, after))
+
+
+def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]:
+    """Say what is wrong with the samples themselves."""
+    array = np.asarray(samples_ms, dtype=np.float64)
+    found = []
+    groups = two_groups(array)
+    if groups:
+        low, high = groups
+        found.append(
+            f"samples come in two groups, about {low:.4g} and {high:.4g} ms, and the median is of "
+            "one of them; look for another process, a change of clock, or two paths in the model"
+        )
+    drift = trend(array)
+    if drift is not None:
+        found.append(
+            f"samples drift by {drift:+.1%} from first to last, so that there is no one median; "
+            "raise test.benchmark.warmup_s, or look for heat and leaks"
+        )
+    few = too_correlated(len(array), statistics.effective)
+    if few and not groups and drift is None:
+        found.append(
+            f"samples hang together: {len(array)} are worth {statistics.effective:.0f} independent "
+            "ones, too few for an interval that can be trusted; raise test.benchmark.budget_s"
+        )
+    return found
+
+
+def of_threads(threads: int) -> list[str]:
+    """Say where torch's threads are more than the cores that this process may use."""
+    allowed = cgroup.usable_cores()
+    if threads <= allowed:
+        return []
+    return [
+        f"torch uses {threads} threads, but this process may use {allowed:g} cores (a quota or an "
+        f"affinity); set device.threads={max(1, int(allowed))}"
+    ]
+
+
+def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    seconds = after.when - before.when
+    if seconds <= 0:
+        return
+    others = (after.busy - before.busy - (after.mine - before.mine)) / seconds
+    if others > FEW:
+        named = _busiest(before, after, seconds)
+        who = f", most of it {named}" if named else ""
+        yield f"other processes took {others:.2f} cores{who}; end them, or wait until they are done"
+    stolen = (after.stolen - before.stolen) / seconds
+    if stolen > FEW:
+        yield (
+            f"the hypervisor gave {stolen:.2f} cores of this machine to others (steal); measure "
+            "again later, or on a machine of your own"
+        )
+    swapped = after.swapped - before.swapped
+    if swapped > 2**20:
+        yield f"{swapped / 2**20:.0f} MiB were swapped; free memory, or take smaller sizes"
+    if after.throttled > before.throttled:
+        times = after.throttled - before.throttled
+        yield f"a CPU quota stopped the process {times} times; lower device.threads"
+    if before.limit and after.limit and after.limit.hits > before.limit.hits:
+        yield (
+            f"the process ran into its control group's limit of {after.limit}, where the kernel "
+            "takes cached files from it; raise the limit, or take smaller sizes"
+        )
+    if before.megahertz and after.megahertz:
+        change = after.megahertz / before.megahertz - 1
+        if abs(change) > 0.1:
+            yield (
+                f"the CPU's clock changed by {change:+.0%}; fix it (governor 'performance', no "
+                "turbo), or plug in the charger"
+            )
+    if before.gpu and after.gpu:
+        yield from findings_of_gpu(before.gpu, after.gpu)
+
+
+def _busiest(before: Snapshot, after: Snapshot, seconds: float) -> str:
+    """Name the other processes that took the most time."""
+    taken = {
+        pid: (time - before.processes.get(pid, ("", 0.0))[1]) / seconds
+        for pid, (_, time) in after.processes.items()
+        if pid != os.getpid()
+    }
+    busiest = sorted((pid for pid in taken if taken[pid] > FEW / 2), key=lambda pid: -taken[pid])
+    named = (f"{after.processes[pid][0]} (process {pid}, {taken[pid]:.2f})" for pid in busiest[:3])
+    return ", ".join(named)
+
+
+def _processes() -> Iterator[tuple[int, tuple[str, float]]]:
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        times = process.info["cpu_times"]
+        if times is not None:  # not ours to see
+            yield process.pid, (process.info["name"] or "?", times.user + times.system)
+
+
+def _swapped() -> int:
+    try:
+        swap = psutil.swap_memory()
+    except (OSError, RuntimeError):  # Windows, where its counters are off
+        return 0
+    return int(swap.sin + swap.sout)

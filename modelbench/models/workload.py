@@ -1,0 +1,265 @@
+"""What is under test: the model, its input and the calls that are measured."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from modelbench.inputs import Draw, Source
+from modelbench.inputs.batch import Batch
+from modelbench.inputs.data import Data
+from modelbench.losses import mean_square
+from modelbench.models.lazy import build_without_memory, initialise
+from modelbench.models.pretrained import build_pretrained
+from modelbench.models.shapes import Shapes
+from modelbench.precision.cast import Cast
+from modelbench.precision.compiling import compile_in_place
+from modelbench.precision.scheme import Scheme
+from modelbench.precision.shipped import Shipped
+from modelbench.system.seed import seed_all
+
+Phase = Callable[[], Any]
+"""One call that is measured; takes nothing, since model and batch are bound to it."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model as its YAML describes it, on a device, at given sizes."""
+
+    name: str
+    axes: Mapping[str, int]
+    device: torch.device
+    recipe: Mapping[str, Any]
+    """The YAML's `build` node."""
+    sources: Mapping[str, Source]
+    prepare: Mapping[str, Callable[[nn.Module, Batch], Phase]] = field(default_factory=dict)
+    """The YAML's phases: each prepares its call."""
+    measure: Callable[[Any, Batch], Tensor] | None = None
+    """The YAML's loss."""
+    data: Data | None = None
+    """The YAML's labelled data."""
+    learning_rate: float = 1e-3
+    """Of training, unless its optimizer has one."""
+    pretrained: Callable[[], Any] | None = None
+    """Builds the model with its weights, unless these are random."""
+    scheme: Mapping[str, Any] | None = None
+    """The precision's `scheme`; None for single precision."""
+    fake: Shapes | None = None
+    """Where the model is built without memory: shapes are computed, numbers are not."""
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    input_note: str | None = None
+    seed: int = 0
+    text: str | None = None
+    image: Path | None = None
+
+    @classmethod
+    def of(
+        cls, config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
+    ) -> Workload:
+        """Make a workload of a checked configuration."""
+        model = config["model"]
+        return cls(
+            name=model["name"],
+            axes=axes,
+            device=device,
+            recipe=model["build"],
+            sources={
+                str(key): instantiate(node, _convert_="all")
+                for key, node in model["inputs"].items()
+            },
+            prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
+            measure=_later(model["loss"]) if model["loss"] else None,
+            data=instantiate(model["data"], _convert_="all"),
+            learning_rate=model["learning_rate"],
+            pretrained=_pretrained(model),
+            scheme=config["precision"]["scheme"],
+            fake=Shapes() if model["weights"] == "fake" else None,
+            limits=model["limits"],
+            input_note=model["input_note"],
+            seed=config["seed"],
+            text=config["text"],
+            image=Path(config["image"]) if config["image"] else None,
+        )
+
+    def build(self) -> nn.Module:
+        """Build the model afresh, random weights seeded, in evaluation mode, on the device.
+
+        Raises TypeError for a recipe that gives no module or one whose forward takes other
+        arguments than the YAML names.
+        """
+        seed_all(self.seed)
+        build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
+        # Without memory nothing can be moved to a device: it is made there.
+        real = replace(self, fake=None, device=torch.device("cpu")).batch
+        model = build_without_memory(build, real, self.fake, self.device) if self.fake else build()
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
+            )
+        signature = inspect.signature(model.forward)
+        named = [name for name in self.sources if not name.isdigit()]
+        try:
+            signature.bind(*range(self._positional()), **dict.fromkeys(named))
+        except TypeError as error:
+            takes = ", ".join(map(str, signature.parameters.values()))
+            raise TypeError(
+                f"model.inputs gives {', '.join(self.sources)}, but "
+                f"{type(model).__name__}.forward takes ({takes}): {error}"
+            ) from None
+        if self.pretrained:
+            model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
+        model.eval()
+        if self.fake:
+            return model
+        initialise(model, real)
+        return model.to(self.device)
+
+    def ship(self) -> Shipped:
+        """Build the model and bring it into its precision, compiled where its scheme compiles.
+
+        Raises Skip where the scheme cannot do that.
+        """
+        if self.scheme is None:
+            return Cast().ship(self, phases=True)
+        scheme: Scheme = instantiate(self.scheme, _convert_="all")
+        shipped = scheme.ship(self, phases=True)
+        if shipped.compiles:
+            compile_in_place(shipped.model)
+        return shipped
+
+    def computing(self) -> AbstractContextManager[object]:
+        """Give what the model is to be called in: nothing, or the mode without memory."""
+        return self.fake or nullcontext()
+
+    def batch(self, **sizes: int) -> Batch:
+        """Make real input on the device, at the workload's sizes or at others."""
+        return self._made(self._draw(sizes))
+
+    def _made(self, draw: Draw) -> Batch:
+        tensors = {name: self._placed(source(draw)) for name, source in self.sources.items()}
+        positional = self._positional()
+        args = [tensors.pop(str(i)) for i in range(positional)]
+        return Batch(tuple(args), tensors)
+
+    def calibration(self, batches: int, **sizes: int) -> Iterator[Batch]:
+        """Make batches of other content, which quantization may look at; `batch` has none of it."""
+        for number in range(batches):
+            yield self._made(replace(self._draw(sizes), calibration=number))
+
+    def labelled(self, *, test: bool) -> Iterator[Batch]:
+        """Give batches of labelled data on the device: of training without end, of testing once."""
+        assert self.data is not None
+        given = (self.data.test if test else self.data.training)(self._draw({}))
+        for batch in given:
+            labels = None if batch.labels is None else batch.labels.to(self.device)
+            yield replace(batch.map(self._placed), labels=labels)
+
+    def several(self, least: int = 2) -> Batch:
+        """Make a batch of two samples or more, every second one of other content."""
+        if "batch_size" not in self.axes:
+            return self.batch()
+        count = max(least, self.axes["batch_size"])
+        if not self.takes("batch_size", count):
+            count = self.axes["batch_size"]
+        own, places = self.batch(batch_size=count), self.sample_places()
+        (other,) = self.calibration(1, batch_size=count)
+        theirs = other.named()
+
+        def mixed(name: str, tensor: Tensor) -> Tensor:
+            if name not in places:
+                return tensor
+            rows = torch.arange(count, device=tensor.device)
+            shape = [count if d == places[name] else 1 for d in range(tensor.ndim)]
+            return torch.where(rows.reshape(shape) % 2 == 0, tensor, theirs[name])
+
+        return own.holding({name: mixed(name, t) for name, t in own.named().items()})
+
+    def sample_places(self) -> dict[str, int]:
+        """Tell in which dimension each input has its samples; one that has none is left out."""
+        if "batch_size" not in self.axes:
+            return {}
+        few, more = (self.batch(batch_size=count).named() for count in (2, 3))
+        pairs = {name: (t.shape, more[name].shape) for name, t in few.items()}
+        return {
+            name: next(d for d, (a, b) in enumerate(zip(*shapes, strict=True)) if a != b)
+            for name, shapes in pairs.items()
+            if shapes[0] != shapes[1]
+        }
+
+    def notes(self) -> list[str]:
+        """Say what a person should know of the input."""
+        draw = self._draw({})
+        told = {name: s.note(draw) for name, s in self.sources.items() if hasattr(s, "note")}
+        notes = [f"{name}: {note}" for name, note in told.items() if note]
+        return [*notes, self.input_note] if self.input_note else notes
+
+    @property
+    def phases(self) -> list[str]:
+        """Name the calls that are timed apart; a model whose YAML names none has `forward`."""
+        return list(self.prepare) or ["forward"]
+
+    def phase(self, name: str, model: nn.Module, batch: Batch) -> Phase:
+        """Prepare the call of one phase; raises Skip where it does not apply."""
+        if not self.prepare:
+            return partial(batch.call, model)
+        return self.prepare[name](model, batch)
+
+    def takes(self, axis: str, size: int) -> bool:
+        """Tell whether the YAML's limits admit a size."""
+        limit = self.limits.get(axis, {})
+        least, most = limit.get("min", 1), limit.get("max")
+        above = most is not None and size > most
+        return not (size < least or above or size % limit.get("multiple_of", 1))
+
+    def loss(self, outputs: Any, batch: Batch) -> Tensor:
+        """Give the loss as a scalar: the YAML's, or a default that any floating output has."""
+        return (self.measure or mean_square)(outputs, batch)
+
+    def guess(self, outputs: Any, batch: Batch) -> float | None:
+        """Tell what the loss comes to for a model that knows nothing; None where it cannot tell."""
+        start = getattr(getattr(self.measure, "func", None), "start", None)
+        return start(outputs, batch) if start else None
+
+    def autocast(self) -> torch.dtype:
+        """Give the type that training computes in; raises Skip for a precision of inference."""
+        if self.scheme is None:
+            return torch.float32
+        scheme: Scheme = instantiate(self.scheme, _convert_="all")
+        return scheme.autocast()
+
+    def _placed(self, tensor: Tensor) -> Tensor:
+        if self.fake is None:
+            return tensor.to(self.device)
+        with self.fake:  # outside it the device's driver would be started
+            return self.fake.from_tensor(tensor).to(self.device)
+
+    def _draw(self, sizes: Mapping[str, int]) -> Draw:
+        return Draw({**self.axes, **sizes}, self.seed, self.text, self.image)
+
+    def _positional(self) -> int:
+        return sum(name.isdigit() for name in self.sources)
+
+
+def _pretrained(model: Mapping[str, Any]) -> Callable[[], Any] | None:
+    """Give what builds the model with its weights, where these are not random."""
+    if model["weights"] != "pretrained":
+        return None
+    if model["describe"] is not None:  # its recipe loads the weights itself
+        return partial(instantiate, model["build"], _convert_="all")
+    checkpoint, trust = Path(model["checkpoint"]), model["trust_remote_code"]
+    return partial(build_pretrained, model["build"], checkpoint, trust_remote_code=trust)
+
+
+def _later(node: Mapping[str, Any]) -> Callable[..., Any]:
+    """Make what is called with further arguments later."""
+    call: Callable[..., Any] = instantiate(node, _partial_=True, _convert_="all")
+    return call

@@ -1,1 +1,0 @@
-"""Plots of results, each as PNG and SVG: one colour and one marker for a thing, units on axes."""

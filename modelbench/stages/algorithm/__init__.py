@@ -1,0 +1,5 @@
+"""The stage `algorithm`."""
+
+from modelbench.stages.algorithm.settings import Algorithm
+
+__all__ = ["Algorithm"]

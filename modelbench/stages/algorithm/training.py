@@ -1,0 +1,250 @@
+"""The training that the algorithm stage looks at, check by check."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from modelbench.inputs.batch import Batch
+from modelbench.measurement.memory.meter import free
+from modelbench.measurement.numerics.accuracy import accuracy
+from modelbench.measurement.numerics.consistency import among_others
+from modelbench.measurement.training.first_step import Before, Keeps
+from modelbench.measurement.training.training import Step, Trainer, TrainingError, furthest
+from modelbench.results import Report, Skip
+from modelbench.stages.algorithm.first_step import listed, optimizer_faults, start_of_loss
+from modelbench.stages.dynamic.findings import RANDOM, UNTOLD, not_falling
+from modelbench.stages.stage import Context
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
+    from modelbench.stages.algorithm import Algorithm
+
+GIB = 2**30
+LEAST_STEPS = 10
+"""Steps that are taken whatever the budget."""
+SAVED, REPEATED = 2, 4
+"""Steps before the checkpoint, and those that are taken a second time."""
+EXACT, CLOSE = 0.0, 1e-3
+"""Relative differences of a loss that was computed twice: none, and what kernels may vary by."""
+
+
+class Training:
+    """One training, its checks, and what they found."""
+
+    def __init__(self, settings: Algorithm, workload: Workload, context: Context) -> None:
+        self.report, self._settings = Report(), settings
+        self._workload, self._context = workload, context
+        context.say("building the model")
+        self._trainer = self._new()
+        self._room()
+        self._steps: list[Step] = []
+
+    def learn(self) -> None:
+        """Train, and hold the outcome against what is expected."""
+        right = self._accuracy()
+        trained = self._trainer.trained
+        kept = {n: p.detach().clone() for n, p in self._frozen.items()}
+        before: Before | None = Before.of(self._trainer.optimizer, trained)
+        for number in range(self._most):
+            self._context.say(f"step {number + 1} of {self._most}")
+            if number == SAVED:
+                self._trainer.save(self._file)
+            try:
+                self._steps.append(self._trainer.step(number))
+            except TrainingError as error:
+                self.report.fail(str(error))
+                break
+            if before is not None and self._steps[-1].grad_norm is not None:
+                self._first_step(before)
+                before = None
+            if number + 1 >= LEAST_STEPS and self._spent > self._settings.budget_s:
+                self.report.notes.append(
+                    f"ended after {number + 1} of {self._most} steps: test.algorithm.budget_s spent"
+                )
+                break
+        if before is not None and self._steps:
+            self.report.notes.append("no step was taken, so that the optimizer was not checked")
+        self._figures()
+        if kept:
+            count = f"{len(kept)} of {len(kept) + len(trained)} parameters"
+            self.report.notes.append(f"frozen: {listed(list(kept))} ({count})")
+        moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
+        if moved:
+            self.report.fail(f"frozen, but moved: {listed(moved)}")
+        if self._steps:
+            self._gradients()
+        if self.report.failure is None:
+            after = self._accuracy()
+            if right is not None and after is not None:
+                self.report.metric("accuracy_before", right, "share")
+                self.report.metric("accuracy_after", after, "share")
+
+    def repeat(self) -> None:
+        """Take the first steps again, and some from the checkpoint."""
+        steps = min(REPEATED, len(self._steps))
+        if self.report.failure is not None or steps <= SAVED:
+            return
+        self._context.say("taking the first steps again")
+        first = self._steps[:steps]
+        self._trainer = self._new()  # the other one's memory is free before this one steps
+        again = [self._trainer.step(number) for number in range(steps)]
+        apart = furthest(first, again)
+        self.report.details["repeat_difference"] = apart
+        if apart > CLOSE:
+            self.report.warnings.append(
+                f"the same seed gives other losses, up to {apart:.2g} apart: the model draws from "
+                "something else than the generators of Python, NumPy and torch, or has kernels "
+                "that are not deterministic"
+            )
+        self._context.say("going on from the checkpoint")
+        self._trainer.load(self._file)
+        resumed = [self._trainer.step(number) for number in range(SAVED, steps)]
+        later = furthest(first[SAVED:], resumed)
+        self.report.details["resume_difference"] = later
+        if later > max(CLOSE, 2 * apart):
+            self.report.fail(
+                f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} "
+                "apart: something that the model or the optimizer keeps is not in its state_dict"
+            )
+        elif apart <= CLOSE:
+            how = "to the last bit" if max(apart, later) == EXACT else f"within {CLOSE:g}"
+            self.report.notes.append(
+                "the same seed gives the same losses, and so does going on from a checkpoint, "
+                f"{how}"
+            )
+
+    def _new(self) -> Trainer:
+        own = {"lr": self._workload.learning_rate}
+        return Trainer(self._workload, {**own, **self._settings.optimizer}, self._batch)
+
+    def _room(self) -> None:
+        """Raise Skip where there is too little memory."""
+        weights = sum(p.numel() * p.element_size() for p in self._trainer.trained.values())
+        there = free(self._workload.device)
+        copies = 2 + Keeps.of(self._trainer.make).state
+        if (needed := copies * weights) > 0.8 * there:
+            raise Skip(
+                f"training needs over {needed / GIB:.1f} GiB for gradients, optimizer and the copy "
+                f"that its first step is held against, and {there / GIB:.1f} GiB are free; "
+                "test=memory predicts the training itself"
+            )
+
+    @property
+    def _most(self) -> int:
+        labelled = self._workload.data is not None
+        return self._settings.data_steps if labelled else self._settings.steps
+
+    @property
+    def _spent(self) -> float:
+        return sum(step.milliseconds for step in self._steps) / 1e3
+
+    @property
+    def _file(self) -> Any:
+        self._context.scratch.mkdir(exist_ok=True)
+        return self._context.scratch / "checkpoint.pt"
+
+    @cached_property
+    def _frozen(self) -> dict[str, Tensor]:
+        parameters = self._trainer.model.named_parameters()
+        return {name: p for name, p in parameters if not p.requires_grad}
+
+    @cached_property
+    def _batches(self) -> list[Batch]:
+        """The batches of training: one for each step of labelled data, else the same for all."""
+        if self._workload.data is None:
+            return [self._overfitted]
+        return list(itertools.islice(self._workload.labelled(test=False), self._most))
+
+    @cached_property
+    def _overfitted(self) -> Batch:
+        # A loss may compare samples, as CLIP's does: of a single one it is nothing.
+        return self._workload.several()
+
+    def _batch(self, number: int) -> Batch:
+        return self._batches[number % len(self._batches)]
+
+    def _first_step(self, before: Before) -> None:
+        named = self._settings.optimizer["_target_"]
+        pretrained = self._workload.pretrained is not None
+        start_of_loss(self.report, self._steps[0], pretrained=pretrained)
+        for fault in optimizer_faults(self.report, self._trainer, before, named):
+            self.report.fail(fault)
+
+    def _figures(self) -> None:
+        """Add the curve, and decide by it."""
+        report, losses = self.report, [step.loss for step in self._steps]
+        if not losses:
+            return
+        report.series["loss"] = losses
+        report.series["grad_norm"] = [
+            math.nan if step.grad_norm is None else step.grad_norm for step in self._steps
+        ]
+        last = statistics.median(losses[-3:])
+        drop = min(1.0, max(0.0, (losses[0] - last) / (abs(losses[0]) or 1.0)))
+        report.metric("loss_first", losses[0], "loss")
+        report.metric("loss_last", last, "loss")
+        report.metric("loss_drop", drop, "share")
+        # The first step also makes the optimizer's state.
+        timed = [step.milliseconds for step in self._steps[1:]] or [self._steps[0].milliseconds]
+        report.metric("step_ms", statistics.median(timed), "ms")
+        what = "labelled data" if self._workload.data is not None else "one batch"
+        told = f"the loss goes from {losses[0]:.4g} to {last:.4g}"
+        report.notes.append(f"{len(losses)} steps on {what}: {told}")
+        if drop < self._settings.min_drop:
+            rate = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
+            norms = [step.grad_norm for step in self._steps]
+            told = not_falling(losses, norms, self._settings.min_drop, rate)
+            # The mean square of what a normalisation gives out hardly falls in any model.
+            if self._workload.measure is None and drop > 0:
+                report.warnings.append(f"{told}; name a loss in the model's YAML to tell more")
+            else:
+                report.fail(told)
+
+    def _gradients(self) -> None:
+        """Name the parameters that no gradient reached."""
+        dead = [name for name in self._trainer.trained if name in self._trainer.unreached]
+        self.report.metric("dead_params", len(dead), "count")
+        self.report.details["dead_params"] = dead
+        if dead and len(self._steps) > 1:
+            self.report.warnings.append(
+                f"no gradient, or only zero, ever reached {listed(dead)}: not used, detached, or "
+                "behind an activation that is dead"
+            )
+
+    def _accuracy(self) -> float | None:
+        if self._workload.data is None:
+            return None
+        return accuracy(self._trainer.model, self._workload.labelled(test=True))
+
+    def leaks(self) -> None:
+        """See that a sample's output in eval mode is its own."""
+        if "batch_size" not in self._workload.axes or self.report.failure is not None:
+            return
+        self._context.say("putting a sample among others")
+        sizes = {"batch_size": max(2, self._workload.axes["batch_size"])}
+        if not self._workload.takes("batch_size", sizes["batch_size"]):
+            return
+        own = self._workload.batch(**sizes)
+        (others,) = self._workload.calibration(1, **sizes)
+        model = self._trainer.model.eval()
+        found = among_others(model, own, others, self._workload.sample_places())
+        model.train()
+        if found is None:
+            self.report.notes.append(UNTOLD)
+            return
+        if found.random:
+            self.report.warnings.append(RANDOM.format(found.output))
+            return
+        self.report.details["leak"] = found.share
+        if found.matters:
+            self.report.fail(
+                f"in eval mode a sample's output {found.output} depends on the others in its batch "
+                f"(by {found.share:.2g} of its size): look for statistics taken over the batch"
+            )

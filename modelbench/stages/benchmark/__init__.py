@@ -1,0 +1,5 @@
+"""The stage `benchmark`."""
+
+from modelbench.stages.benchmark.session import Benchmark
+
+__all__ = ["Benchmark"]

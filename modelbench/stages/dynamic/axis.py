@@ -1,0 +1,201 @@
+"""One axis of a model: its sizes, run one by one, and what they show."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from modelbench.measurement.numerics.consistency import Difference
+from modelbench.stages.dynamic.borders import Borders
+from modelbench.stages.dynamic.constraints import Needs
+from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Foreseen
+from modelbench.stages.dynamic.findings import UNTOLD, add_exponents, compared
+from modelbench.stages.dynamic.growth import Power
+from modelbench.stages.dynamic.plot import growth
+from modelbench.stages.dynamic.trials import (
+    Outcome,
+    Task,
+    at_size,
+    not_square,
+    outcomes,
+    same_alone,
+    same_padded,
+)
+
+if TYPE_CHECKING:
+    from modelbench.stages.dynamic.scaling import Scaling
+
+MIB, GIB = 2**20, 2**30
+PADDING = 8
+"""Tokens that are padded."""
+
+
+class AxisTrials:
+    """The sizes of one axis."""
+
+    def __init__(
+        self, name: str, wanted: list[int], foreseen: Axis | None, scaling: Scaling
+    ) -> None:
+        self.name = name
+        self.passed = self.failed = 0
+        self._all, self._report = scaling, scaling.report
+        self._workload, self._usual = scaling.workload, scaling.workload.axes[name]
+        self._foreseen = foreseen
+        self._sizes = {f.size: f for f in foreseen.sizes} if foreseen else {}
+        self._ran: dict[int, Outcome] = {}
+        self._good: dict[int, Outcome] = {}
+        self._borders = Borders(name, foreseen, self._ran, self._expected, scaling)
+        self._notes = self._borders.notes
+        self.sizes = [size for size in wanted if self._fits(size)]
+
+    def run(self) -> None:
+        """Call the model at each size that fits, and at those that tell what it needs."""
+        further = self._further()
+        tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self.sizes]
+        settings = self._all.settings
+        found = outcomes(self._workload, [*tasks, *further.values()], settings.point_s)
+        for size, outcome in zip(self.sizes, found, strict=False):
+            self._record(size, outcome)
+            if self._slow(size, outcome):
+                found.close()
+                found = outcomes(self._workload, list(further.values()), settings.point_s)
+                break
+        for name, outcome in zip(further, found, strict=True):
+            self._told(name, outcome)
+        if self._good:
+            self._borders.find()
+
+    @property
+    def needs(self) -> Needs | None:
+        """What the axis needs; None where it is not known."""
+        return self._borders.needs
+
+    def tell(self) -> None:
+        """Add the curves, how they grow, and the sentence that sums it up."""
+        report = self._report
+        curves = {
+            "p50_ms": {size: outcome.p50_ms for size, outcome in self._good.items()},
+            "peak_mib": {size: outcome.peak / MIB for size, outcome in self._good.items()},
+            "macs_g": {f.size: f.macs / 1e9 for f in self._sizes.values() if f.macs},
+        }
+        report.curves |= {
+            f"{self.name}/{name}": points for name, points in curves.items() if points
+        }
+        fits = {
+            "scaling": ("latency", Power.of(curves["p50_ms"])),
+            "memory": ("memory beyond the weights", self._memory()),
+            "macs": ("MACs", Power.of(curves["macs_g"])),
+        }
+        grows = add_exponents(report, self.name, fits)
+        if grows:
+            self._notes.append(f"grows by the power of: {', '.join(grows)}")
+        if told := self._borders.told():
+            self._notes.insert(0, told)
+        if told and (needs := self.needs) is not None:
+            report.metric(f"{self.name}/smallest", needs.least, "count")
+            if needs.divisor:
+                report.metric(f"{self.name}/divisor", needs.divisor, "count")
+        self._borders.hold_to_estimates({f.size: f.peak for f in self._sizes.values()})
+        report.notes.append(f"{self.name}: {'; '.join(self._notes)}")
+        if len(self._good) > 1:
+            title = f"{self._workload.name} over {self.name}"
+            report.artifacts += growth(curves, self.name, title, self._all.context.directory)
+
+    def _fits(self, size: int) -> bool:
+        """Tell whether a size may be run, and say why not."""
+        found = self._sizes.get(size)
+        if found is None or found.peak <= self._all.most:
+            return True
+        self._notes.append(
+            f"{size:,} needs {found.peak / GIB:.1f} GiB, and was not run (test.dynamic.memory_mib)"
+        )
+        return False
+
+    def _slow(self, size: int, outcome: Outcome) -> bool:
+        """Tell whether the next size would take too long."""
+        later = [s for s in self.sizes if s > size]
+        if outcome.error is not None or not later:
+            return False
+        following = self._sizes.get(later[0], Foreseen(self.name, later[0]))
+        expected = self._seconds(following, size, outcome)
+        if expected <= self._all.settings.call_s:
+            return False
+        self._notes.append(
+            f"{later[0]:,} was not run: a call would take about {expected:.0f} s "
+            "(test.dynamic.call_s)"
+        )
+        return True
+
+    def _seconds(self, there: Foreseen, size: int, outcome: Outcome) -> float:
+        """Foresee the seconds of a call by the MACs, or else by the size itself."""
+        here, times = self._sizes.get(size), there.size / size
+        if here and here.macs and there.macs:
+            times = there.macs / here.macs
+        return outcome.p50_ms * times / 1e3
+
+    def _expected(self, size: int) -> float:
+        """Foresee the seconds of a call by the largest that has been run."""
+        tried, there = max(self._good), Foreseen(self.name, size)
+        if self._foreseen is not None:
+            further = {
+                **self._foreseen.further,
+                self._foreseen.largest.size: self._foreseen.largest,
+            }
+            there = further.get(size, there)
+        return self._seconds(there, tried, self._good[tried])
+
+    def _record(self, size: int, outcome: Outcome) -> None:
+        row: dict[str, Any] = {"error": outcome.error}
+        if outcome.error is None:
+            row |= {"shape": outcome.shape, "finite": outcome.finite}
+        self._report.details.setdefault(self.name, {})[str(size)] = row
+        self._ran[size] = outcome
+        if outcome.error is None and outcome.finite:
+            self.passed += 1
+            self._good[size] = outcome
+            return
+        self.failed += 1
+        why = outcome.error or "the output holds NaN or infinity"
+        self._report.warnings.append(f"{self.name}={size}: {why}")
+
+    def _further(self) -> dict[str, Task]:
+        """Give the further calls that tell what the model needs, and fit into the memory."""
+        needs, name, usual = self.needs, self.name, self._usual
+        tasks: dict[str, tuple[int, Task]] = {}
+        if name == "batch_size":
+            tasks["alone"] = max(SEVERAL, usual), same_alone
+        if name == "sequence_length" and usual > 2 * PADDING:
+            tasks["padded"] = usual, partial(same_padded, shorter=usual - PADDING)
+        if name == "image_size" and needs is not None and needs.step is not None:
+            larger = {name: usual + needs.step}
+            tasks["not square"] = (
+                larger[name],
+                partial(not_square, sizes={name: usual}, larger=larger),
+            )
+        return {what: task for what, (size, task) in tasks.items() if self._has_room(size)}
+
+    def _has_room(self, size: int) -> bool:
+        return not self._foreseen or self._foreseen.further[size].peak <= self._all.most
+
+    def _told(self, name: str, outcome: Any) -> None:
+        """Say what a further call has shown."""
+        report, notes = self._report, self._notes
+        if isinstance(outcome, Difference):
+            notes += compared(report, name, outcome)
+        elif name in ("alone", "padded"):
+            if outcome is not None:
+                report.warnings.append(f"{self.name}: {outcome.error}")
+            elif name == "alone":  # else there is no mask
+                notes.append(UNTOLD)
+        elif name == "not square":
+            notes.append("also not square" if outcome.error is None else "square only")
+
+    def _memory(self) -> Power | None:
+        """Fit what a call takes beyond the weights, as foreseen, from the usual size up."""
+        if self._foreseen is None:
+            return None
+        found = [*self._sizes.values(), *self._foreseen.larger]
+        beyond = {
+            f.size: f.peak - self._all.weights for f in found if f.peak and f.size >= self._usual
+        }
+        return Power.of(beyond)

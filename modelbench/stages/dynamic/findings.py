@@ -1,0 +1,75 @@
+"""What the trials of an axis come to in the report."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from modelbench.measurement.numerics.consistency import Difference
+from modelbench.results import Report
+from modelbench.stages.dynamic.growth import Power
+
+
+def add_exponents(
+    report: Report, axis: str, fits: Mapping[str, tuple[str, Power | None]]
+) -> list[str]:
+    """Add the exponents with their intervals; give the words for them."""
+    grows = []
+    for name, (words, fit) in fits.items():
+        if fit is None:
+            continue
+        low, high = fit.interval
+        report.metric(f"{axis}/{name}_exponent", fit.exponent, "exponent")
+        report.metric(f"{axis}/{name}_exponent_ci_low", low, "exponent")
+        report.metric(f"{axis}/{name}_exponent_ci_high", high, "exponent")
+        grows.append(f"{words} {fit.exponent:.2f}")
+    return grows
+
+
+RANDOM = (
+    "the output {} is another one each time in evaluation: whether a sample's is its own cannot be "
+    "told"
+)
+"""A warning."""
+UNTOLD = "no floating output belongs to a sample: none is compared alone and in a batch"
+"""A note."""
+
+
+def compared(report: Report, name: str, found: Difference) -> list[str]:
+    """Tell whether a sample's output stays the same `alone` or `padded`; give notes."""
+    if found.random:
+        report.warnings.append(RANDOM.format(found.output))
+        return []
+    report.details[name] = found.share
+    if not found.matters:
+        how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
+        return [f"a sample's output is the same {how}"]
+    if name == "alone":
+        report.fail(
+            f"a sample's output {found.output} is another one alone than in a batch (by "
+            f"{found.share:.2g} of its size): look for statistics taken over the batch"
+        )
+    else:
+        report.warnings.append(
+            f"the output {found.output} is another one with padding behind it that "
+            f"attention_mask covers (by {found.share:.2g} of its size)"
+        )
+    return []
+
+
+def not_falling(
+    losses: Sequence[float], norms: Sequence[float | None], least: float, rate: float
+) -> str:
+    """Tell why a loss has not fallen by the share `least`, from the norms of its gradients."""
+    if set(norms) == {None}:
+        return f"all {len(losses)} steps were left out: the gradients held NaN or infinity"
+    if len(set(losses)) == 1 and set(norms) == {0.0}:
+        return (
+            f"the loss is always {losses[0]:.4g} and has no gradient other than zero: it does not "
+            "depend on the parameters"
+        )
+    return (
+        f"the loss does not fall: {losses[0]:.4g} at first, {statistics.median(losses[-3:]):.4g} "
+        f"after {len(losses)} steps, expected {least:.0%} less at least (test.algorithm.min_drop); "
+        f"if the learning rate is the reason, set test.algorithm.optimizer.lr, now {rate:g}"
+    )

@@ -1,0 +1,237 @@
+"""What the model holds in memory, in inference and in training: foreseen beside measured."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from modelbench.measurement.memory.tolerance import missed
+from modelbench.results import Report, Skip
+from modelbench.results.attempts import in_one_line
+from modelbench.stages.algorithm.settings import adamw, checked_optimizer
+from modelbench.stages.stage import Context, Stage, positive
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
+    from modelbench.stages.memory.measurements import Training
+
+log = logging.getLogger(__name__)
+
+MIB, GIB = 2**20, 2**30
+SHOWN = 5
+KEPT = 1.5
+"""Times the least that training holds which an allocator may hold that keeps what is freed."""
+
+
+@dataclass(frozen=True)
+class Memory(Stage):
+    """Foresees the memory on shapes alone, then measures it, each in a process of its own."""
+
+    timeout_s: float = 900.0
+    optimizer: Any = field(default_factory=adamw)
+    """Of the training step, as in the stage `algorithm`."""
+    margin: float = 0.9
+    """Share of the free memory that a measurement may take."""
+
+    def __post_init__(self) -> None:
+        """Check that an optimizer is named as one."""
+        super().__post_init__()
+        checked_optimizer(self.optimizer)
+        positive("margin", self.margin)
+
+    def __call__(self, workload: Workload, context: Context) -> Report:
+        """Give the metrics; what does not fit into the memory is foreseen only."""
+        from modelbench.measurement.isolated import Ended
+
+        footprint = Footprint(workload, context, self)
+        for measure in (footprint.inference, footprint.training):
+            try:
+                measure()
+            except Skip:  # noqa: PERF203  (of two)
+                raise
+            except Exception as error:  # its process has died, or the model raised anything
+                log.exception("measuring %s", measure.__name__)
+                why = str(error) if isinstance(error, Ended) else in_one_line(error)
+                footprint.report.fail(f"{measure.__name__}: {why}")
+        footprint.draw()
+        return footprint.report
+
+
+class Footprint:
+    """The memory of one model."""
+
+    def __init__(self, workload: Workload, context: Context, settings: Memory) -> None:
+        from modelbench.measurement.memory.meter import method
+
+        self.report, self._settings = Report(), settings
+        self._workload, self._context = workload, context
+        self.report.notes.append(f"measured: {method(context.device)}")
+
+    def inference(self) -> None:
+        """Foresee and measure one call in inference."""
+        from modelbench.stages.memory.measurements import foresee_inference, measure_inference
+
+        foreseen = self._foresee("inference", partial(foresee_inference, self._workload))
+        if foreseen is not None:
+            self._metric("weights_mib", foreseen.weights)
+            self._metric("predicted_inference_peak_mib", foreseen.peak)
+        if not self._fits("inference", foreseen):
+            return
+        self._context.say("measuring inference")
+        (measured,) = self._apart(partial(measure_inference, self._workload))
+        self._metric("inference_peak_mib", measured.peak)
+        if foreseen is None:
+            self._metric("weights_mib", measured.weights)
+        else:
+            self._hold("inference", foreseen, measured, ("weights", "peak"))
+
+    def training(self) -> None:
+        """Foresee and measure one step of training."""
+        from modelbench.measurement.training.training import TrainingError
+        from modelbench.stages.memory.measurements import foresee_training, measure_training
+
+        given = {"lr": self._workload.learning_rate, **self._settings.optimizer}
+        try:
+            foreseen = self._foresee("training", partial(foresee_training, self._workload, given))
+        except Skip as skip:
+            self.report.notes.append(f"training left out: {skip}")
+            return
+        if foreseen is not None:
+            for part in ("gradients", "optimizer", "activations"):
+                self._metric(f"{part}_mib", getattr(foreseen, part))
+            self._metric("predicted_training_peak_mib", foreseen.peak)
+            self._layers(foreseen)
+        if not self._fits("training", foreseen):
+            return
+        self._context.say("measuring a training step")
+        measure = partial(measure_training, self._workload, given)
+        try:
+            measured, *allocators = self._apart(partial(measure, tight=True))
+        except (Skip, TrainingError) as why:  # which the stage `algorithm` judges
+            self.report.notes.append(f"training left out: {why}")
+            return
+        self._metric("training_peak_mib", measured.peak)
+        if self._context.device.type == "cpu":
+            self._usual(partial(measure, tight=False), measured.peak)
+        kind = self._context.device.type
+        for each in allocators:
+            self._metric(f"{kind}_allocated_mib", each.allocated)
+            self._metric(f"{kind}_reserved_mib", each.reserved)
+            share = 1 - each.allocated / each.reserved
+            self.report.metric(f"{kind}_fragmentation", share, "share")
+        if foreseen is not None:
+            parts = ("weights", "activations", "gradients", "optimizer", "peak")
+            self._hold("training", foreseen, measured, parts)
+
+    def _usual(self, measure: Callable[..., None], tight: int) -> None:
+        """Measure what the allocator holds when it keeps what is freed; it may be too much."""
+        from modelbench.measurement.isolated import Ended
+        from modelbench.measurement.memory.meter import free
+
+        why = f"{free(self._context.device) / GIB:.1f} GiB are free"
+        if KEPT * tight < free(self._context.device):
+            try:
+                (usual,) = self._apart(measure)
+            except Ended as end:
+                why = str(end)
+            else:
+                self._metric("training_resident_mib", usual.peak)
+                return
+        self.report.notes.append(f"training_resident_mib left out: {why}")
+
+    def draw(self) -> None:
+        """Draw what it consists of, foreseen beside measured."""
+        from modelbench.stages.memory.plot import draw_memory
+
+        bars = {
+            f"{what},\n{how}": {part: sizes[f"{how}_mib"] for part, sizes in parts.items()}
+            for what, parts in self.report.details.items()
+            for how in ("predicted", "measured")
+        }
+        if bars:
+            title = f"{self._workload.name}: memory, foreseen and measured"
+            self.report.artifacts += draw_memory(bars, title, self._context.directory)
+
+    def _apart(self, act: Callable[..., None]) -> list[Any]:
+        from modelbench.measurement.isolated import apart
+
+        return list(apart(act, self._context.device))
+
+    def _foresee(self, what: str, act: Callable[..., None]) -> Any:
+        """Give what is foreseen, or None where the model does not run on shapes alone."""
+        from modelbench.measurement.isolated import Ended
+
+        self._context.say(f"foreseeing {what}")
+        try:
+            (foreseen,) = self._apart(act)
+        except Skip:
+            raise
+        except Ended:  # to measure for real takes more
+            raise
+        except Exception as error:  # which operations refuse shapes alone cannot be listed
+            log.info("foreseeing %s", what, exc_info=True)
+            self.report.notes.append(
+                f"{what} is not foreseen: on shapes alone {in_one_line(error)}"
+            )
+            return None
+        return foreseen
+
+    def _fits(self, what: str, foreseen: Any) -> bool:
+        from modelbench.measurement.memory.meter import free
+
+        there = free(self._context.device)
+        if foreseen is None or foreseen.peak <= self._settings.margin * there:
+            return True
+        self.report.notes.append(
+            f"{what} is foreseen only: it needs {foreseen.peak / GIB:.1f} GiB, and "
+            f"{there / GIB:.1f} GiB are free"
+        )
+        return False
+
+    def _hold(self, what: str, foreseen: Any, measured: Any, parts: tuple[str, ...]) -> None:
+        """Put the prediction beside the measurement."""
+        report = self.report
+        both = {part: (getattr(foreseen, part), getattr(measured, part)) for part in parts}
+        report.details[what] = {
+            part: {"predicted_mib": told / MIB, "measured_mib": found / MIB}
+            for part, (told, found) in both.items()
+        }
+        told, found = both["peak"]
+        report.notes.append(
+            f"{what}: {found / MIB:,.0f} MiB at most, {told / MIB:,.0f} foreseen ("
+            + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
+            + ")"
+        )
+        if not missed(told, found):
+            return
+        wrong = [part for part in parts if part != "peak" and missed(*both[part])]
+        which = " and ".join(
+            f"{part} ({both[part][0] / MIB:,.0f} MiB foreseen, {both[part][1] / MIB:,.0f} measured)"
+            for part in wrong
+        )
+        report.warnings.append(
+            f"{what}: its peak misses the prediction by {(found - told) / told:+.0%}, in "
+            + (which or "what the kernels need for themselves while they run")
+        )
+
+    def _layers(self, foreseen: Training) -> None:
+        """Name the layers that keep most for the backward pass, and write them all."""
+        ranked = sorted(foreseen.by_module.items(), key=lambda each: -each[1])
+        file = self._context.directory / "activations.csv"
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            table.writerow(["layer", "activations_mib"])
+            table.writerows((path or "(model)", f"{size / MIB:.4f}") for path, size in ranked)
+        self.report.artifacts.append(file.name)
+        most = ", ".join(
+            f"{path or 'outside layers'} {size / MIB:,.1f}" for path, size in ranked[:SHOWN]
+        )
+        if most:
+            self.report.notes.append(f"most is kept for the backward pass by, in MiB: {most}")
+
+    def _metric(self, name: str, size: int) -> None:
+        self.report.metric(name, size / MIB, "MiB")

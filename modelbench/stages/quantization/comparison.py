@@ -1,0 +1,244 @@
+"""One scheme after the other, held against single precision."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import isfinite
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from modelbench.results import Report, Skip
+from modelbench.results.attempts import in_one_line
+from modelbench.stages.quantization.file import MIB, File, Single
+from modelbench.stages.stage import Context
+from modelbench.system.cgroup import available_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelbench.measurement.timing.pairing import Ratio
+    from modelbench.models.workload import Workload
+    from modelbench.precision.shipped import Shipped
+
+NO_KERNEL = ("could not create a primitive", "not implemented for 'Half'",
+             "not implemented for 'BFloat16'")  # fmt: skip
+"""What torch says of an operation that a processor lacks in a type."""
+HALF = 0.5
+"""Share of MACs below which a scheme is warned of."""
+LAYER_S = 0.5
+"""Seconds that compiling takes for each layer, at most, on two slow cores."""
+PATIENCE_S = 20.0
+"""Seconds that an interval may cost beyond the budget."""
+CALLS, COPIES = 30, 4
+"""What a scheme may cost: calls of the model, calibration included, and copies of it in memory."""
+
+
+class _NoTime(Exception):  # noqa: N818  (a result, not an error)
+    """What remains of a scheme is not measured; the message is the reason."""
+
+
+class Comparison:
+    """Single precision, and the schemes held against it one by one."""
+
+    def __init__(self, workload: Workload, context: Context, budget_s: float, until: float) -> None:
+        self.report, self._budget_s = Report(), budget_s
+        self._workload, self._context = workload, context
+        self._end = until
+        self.left_out: dict[str, str] = {}
+        self.reached: list[str] = []
+
+    def baseline(self) -> None:
+        """Run single precision, which all else is compared with."""
+        import torch
+
+        from modelbench.measurement.compute.counting import count_phase
+        from modelbench.measurement.compute.layers import trace_layers
+        from modelbench.measurement.memory.saving import saved_bytes
+        from modelbench.measurement.numerics.fidelity import all_finite, first_not_finite
+        from modelbench.stages.quantization.samples import Samples
+
+        self._context.say("running single precision")
+        self._model, self._batch = self._workload.build(), self._workload.batch()
+        self._call = partial(self._batch.call, self._model)
+        with torch.inference_mode():
+            self._call()
+            start = perf_counter()
+            self._wanted = self._call()
+            self._seconds = perf_counter() - start
+        if not all_finite(self._wanted):
+            layer = first_not_finite(self._model, self._call)
+            raise ValueError(f"the output holds NaN or infinity in single precision, from {layer}")
+        self._layers = sum(
+            layer.leaf and layer.calls > 0 for layer in trace_layers(self._model, self._call)
+        )
+        call = lambda model, batch: lambda: batch.call(model)  # noqa: E731
+        self._macs = count_phase(call, self._model, self._batch, quick=self._seconds < 1)
+        self._bytes = saved_bytes(self._model.state_dict())
+        self._baseline = Single(self._bytes, sum(p.numel() for p in self._model.parameters()))
+        self.report.metric("fp32/size_mib", self._bytes / MIB, "MiB")
+        self._samples = Samples(self._workload, self._model, self._budget_s)
+        if self._workload.pretrained is None:
+            self.report.notes.append(
+                "weights=random: fidelity is that of weights as built, which may tell little of "
+                "trained ones"
+            )
+
+    def add(self, name: str, node: dict[str, Any]) -> None:
+        """Measure one scheme; what it cannot have is told, and the others go on."""
+        from hydra.utils import instantiate
+
+        self._context.say(f"{name}: converting")
+        try:
+            self._room()
+            scheme = instantiate(node, _convert_="all")
+            shipped = scheme.ship(self._workload, phases=False)
+        except Skip as skip:
+            self.left_out[name] = str(skip)
+            self.report.notes.append(f"{name} left out: {skip}")
+            return
+        self.reached.append(name)
+        self.report.details[name] = {"chosen": shipped.chosen, "kept": list(shipped.reach.kept)}
+        self.report.notes += [f"{name} {note}" for note in shipped.notes]
+        if shipped.quantized and shipped.reach.kept:
+            few = ", ".join(shipped.reach.kept[:4])
+            more = len(shipped.reach.kept) - 4
+            rest = f" and {more} more" if more > 0 else ""
+            self.report.notes.append(f"{name} keeps in single precision {few}{rest}")
+        self._coverage(name, shipped)
+        try:
+            self._run(name, shipped)
+        except _NoTime as reason:
+            self.report.notes.append(f"{name}: {reason}")
+            self.report.details[name]["not_timed"] = str(reason)
+
+    def _room(self) -> None:
+        """Raise Skip where converting may take more time or memory than there is."""
+        if perf_counter() + CALLS * self._seconds > self._end:
+            raise Skip(
+                f"it may take {CALLS} calls of {self._seconds:.2g} s, more than is left of the "
+                "stage's time; raise test.quantization.timeout_s"
+            )
+        wanted, there = COPIES * self._bytes, available_memory()
+        if wanted > there:
+            raise Skip(
+                f"it may take {wanted / 2**30:.1f} GiB, and {there / 2**30:.1f} GiB are free"
+            )
+
+    def _coverage(self, name: str, shipped: Shipped) -> None:
+        report, reach = self.report, shipped.reach
+        report.metric(f"{name}/coverage_params", reach.params, "share")
+        if not self._macs or not self._macs.total:
+            return
+        share = reach.macs(self._macs.total, dict(self._macs.by_module))
+        report.metric(f"{name}/coverage_macs", share, "share")
+        if share > 1:
+            self.report.fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
+        if shipped.quantized and share < HALF:
+            report.warnings.append(
+                f"{name}: only {share:.0%} of the MACs are computed in low precision"
+            )
+
+    def _run(self, name: str, shipped: Shipped) -> None:
+        """Save it, hold its outputs against those of single precision, time the two in turns."""
+        from modelbench.measurement.numerics.fidelity import all_finite, first_not_finite
+        from modelbench.measurement.timing.pairing import Pairs, compare
+        from modelbench.measurement.timing.statistics import LEAST, Statistics
+
+        self._context.scratch.mkdir(exist_ok=True)
+        file = File(name, shipped, self._baseline, self._context.scratch)
+        file.save(self.report)
+        call = partial(shipped.batch(self._batch).call, shipped.model)
+        found = self._first_call(shipped, call)
+        file.check(self.report, self._batch, found)
+        if not all_finite(found):
+            layer = first_not_finite(shipped.model, call) or "an operation outside layers"
+            self.report.fail(f"{name}: the output holds NaN or infinity, first from {layer}")
+            return
+        if shipped.compiles:
+            self._compile(name, shipped, call)
+        self._fidelity(name, shipped)
+        self._context.say(f"{name}: timing in turns with fp32")
+        # A block is four calls; an interval needs LEAST blocks, which very slow models do not get.
+        blocks = LEAST if 4 * LEAST * self._seconds < PATIENCE_S else 2
+        pairs = Pairs(self._budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
+        compared = compare(self._call, call, pairs, self._context.device)
+        self.report.metric(f"{name}/p50_ms", Statistics.of(compared.second_ms).median, "ms")
+        if "fp32/p50_ms" not in self.report.metrics:
+            own = Statistics.of(compared.first_ms).median
+            self.report.metric("fp32/p50_ms", own, "ms")
+        self.report.series[f"{name}/samples_ms"] = compared.second_ms
+        self._speed(name, compared.ratio)
+
+    def _first_call(self, shipped: Shipped, call: Callable[[], Any]) -> Any:
+        """Run it uncompiled, unless the processor emulates the type and would take too long."""
+        import torch
+
+        from modelbench.stages.quantization.probe import TooSlow, call_within, slowdown
+
+        most = max(4 * self._budget_s, 8 * self._seconds)
+        emulated = f"{shipped.dtype} is emulated by this processor".removeprefix("torch.")
+        if shipped.dtype is not torch.float32:
+            times = slowdown(shipped.dtype, self._context.device)
+            if times * self._seconds > most:
+                raise _NoTime(
+                    f"{emulated}: a small product or convolution takes {times:.0f} times as long "
+                    "as in float32, so that its size alone is given"
+                )
+        try:
+            return call_within(most, shipped.model, call)
+        except RuntimeError as error:
+            if shipped.dtype is torch.float32 or not any(w in str(error) for w in NO_KERNEL):
+                raise
+            raise _NoTime(
+                f"torch has no kernel for it in {shipped.dtype} on this processor "
+                f"({in_one_line(error)}); its size alone is given".replace("torch.", "")
+            ) from None
+        except TooSlow:
+            raise _NoTime(
+                f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; its "
+                "size alone is given"
+            ) from None
+
+    def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> None:
+        """Compile it, and see that as many products are in 8 bits as is claimed."""
+        import torch
+
+        from modelbench.precision import compiling
+
+        expected = LAYER_S * self._layers
+        if perf_counter() + expected > self._end:
+            raise _NoTime(
+                f"compiling {self._layers} layers may take {expected:.0f} s, more than is left; "
+                "raise test.quantization.timeout_s"
+            )
+        self._context.say(f"{name}: compiling")
+        torch._dynamo.reset()
+        before = compiling.products_in_8_bits()
+        compiling.compile_in_place(shipped.model)
+        self.report.metric(f"{name}/compile_s", compiling.compiled(call), "s")
+        made = compiling.products_in_8_bits() - before
+        if shipped.products is not None and made < shipped.products:
+            self.report.fail(
+                f"{name}: the compiler made {made} of its {shipped.products} products into ones "
+                "of 8 bits, so that coverage_macs is too high, an error of ours; please report it"
+            )
+
+    def _fidelity(self, name: str, shipped: Shipped) -> None:
+        report, (kept, count) = self.report, self._samples.held_against(shipped)
+        report.details[name]["fidelity_calls"] = count
+        if isfinite(kept.sqnr_db):  # else equal to the last bit
+            report.metric(f"{name}/sqnr_db", kept.sqnr_db, "dB")
+        if isfinite(kept.sqnr_db_min):
+            report.metric(f"{name}/sqnr_db_min", kept.sqnr_db_min, "dB")
+        report.metric(f"{name}/cosine", kept.cosine, "cosine")
+        report.metric(f"{name}/max_abs_error", kept.max_abs_error, "output")
+        if kept.top1_agreement is not None:
+            report.metric(f"{name}/top1_agreement", kept.top1_agreement, "share")
+
+    def _speed(self, name: str, ratio: Ratio) -> None:
+        self.report.metric(f"{name}/speedup", 1 / ratio.median, "times")
+        if ratio.interval is not None:
+            low, high = ratio.interval
+            self.report.metric(f"{name}/speedup_ci_low", 1 / high, "times")
+            self.report.metric(f"{name}/speedup_ci_high", 1 / low, "times")
+        self.report.details[name]["verdict"] = ratio.verdict

@@ -1,0 +1,78 @@
+"""Samples that calibration has not seen, and how much of their outputs survives a precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from modelbench.inputs.tensors import named_tensors
+from modelbench.measurement.numerics.fidelity import Spread, all_finite, fidelity
+
+if TYPE_CHECKING:
+    from modelbench.inputs.batch import Batch
+    from modelbench.models.workload import Workload
+    from modelbench.precision.shipped import Shipped
+
+MOST, MOST_BYTES = 16, 2**28
+"""Calls that are compared, and what their inputs and their outputs may hold."""
+ENOUGH, PATIENCE = 8, 3
+"""Calls that are worth waiting for, and how many times as long as else."""
+FAR = 1000
+"""Seeds from here on are no calibration's."""
+
+
+class Samples:
+    """Inputs of one model, with its outputs in single precision."""
+
+    def __init__(self, workload: Workload, model: nn.Module, seconds: float) -> None:
+        """Call the model for so many seconds; at least once, with the workload's own input."""
+        self._pairs: list[tuple[Batch, Any]] = []
+        self._seconds, end = seconds, perf_counter() + seconds
+        held = 0
+        for batch in unseen(workload, MOST):
+            wanted = _call(batch, model)
+            held += sum(tensor.nbytes for tensor in named_tensors(wanted).values())
+            if all_finite(wanted):
+                self._pairs.append((batch, wanted))
+            late = perf_counter() > end + (PATIENCE * seconds if len(self._pairs) < ENOUGH else 0)
+            if late or held > MOST_BYTES:
+                break
+
+    def held_against(self, shipped: Shipped) -> tuple[Spread, int]:
+        """Compare the shipped model's outputs; give the number of calls that were compared too."""
+        end = perf_counter() + self._seconds
+        found = []
+        for batch, wanted in self._pairs:
+            found.append(fidelity(wanted, _call(shipped.batch(batch), shipped.model)))
+            if perf_counter() > end + (PATIENCE * self._seconds if len(found) < ENOUGH else 0):
+                break
+        return Spread.of(found), len(found)
+
+
+@torch.inference_mode()
+def _call(batch: Batch, model: nn.Module) -> Any:
+    """Call it; the input is made outside, since code is compiled anew for an inference tensor."""
+    return batch.call(model)
+
+
+def unseen(workload: Workload, count: int) -> Iterator[Batch]:
+    """Make the workload's own batch and others of its sizes and of other content."""
+    own = workload.batch()
+    yield own
+    count = min(count, MOST_BYTES // max(1, sum(t.nbytes for t in own.named().values())))
+    size, places = workload.axes.get("batch_size", 0), workload.sample_places()
+    together = size * count
+    if count > 1 and places and workload.takes("batch_size", together):
+        many = workload.batch(batch_size=together).named()
+        for start in range(size, together, size):
+            # A copy, since a part of a larger tensor may be laid out otherwise than a whole one.
+            parts = {n: many[n].narrow(d, start, size).contiguous() for n, d in places.items()}
+            yield own.holding({**own.named(), **parts})
+    else:
+        for number in range(1, count):
+            yield replace(workload, seed=workload.seed + FAR + number).batch()
