@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelbench.execution.worker import Order
+    from modelbench.execution.protocol import Order
 
 # Every worker imports this file again, as it does modelbench's own light one: hence the imports
 # inside the functions.
@@ -31,7 +31,8 @@ def main() -> None:
 
     from modelbench.config import schema
     from modelbench.config.validate import check
-    from modelbench.execution.worker import Order, start_server
+    from modelbench.execution.protocol import Order
+    from modelbench.execution.worker import start_server
 
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):

@@ -12,7 +12,7 @@ import torch
 from conftest import Command
 
 from modelbench.execution import runner
-from modelbench.execution.worker import Hello, Order
+from modelbench.execution.protocol import Hello, Order
 from modelbench.measurement.memory.meter import Meter, free, method
 from modelbench.system import accelerator
 from modelbench.system.accelerator import Poisoned, Switches, Unusable, choose

@@ -179,14 +179,3 @@ def _picture(path: str | None) -> Iterator[str]:
             picture.load()
     except (UnidentifiedImageError, OSError) as error:
         yield f"image={path}: not a picture that Pillow can read ({first_line(error)})"
-
-
-def refuse(found: Sequence[str]) -> None:
-    """Tell the person what is wrong, one line each."""
-    from modelbench.sinks.console import terminal
-
-    out = terminal(errors=True)
-    count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    out.print(f"[bold red]modelbench:[/] {count} in the configuration", soft_wrap=True)
-    for mistake in found:
-        out.print(f"  - {mistake}", markup=False, soft_wrap=True)

@@ -18,14 +18,14 @@ from modelbench.config import schema
 from modelbench.config.checkpoint import fetch
 from modelbench.config.checkpoint import mistakes as checkpoint_mistakes
 from modelbench.config.preloads import ahead
-from modelbench.config.validate import check, refuse
+from modelbench.config.user_modules import make_importable
+from modelbench.config.validate import check
 from modelbench.execution import runner
-from modelbench.execution.cli.plan import make_importable
 from modelbench.execution.rerun import command_line, own_folders
 from modelbench.execution.sweep import Sweep
 from modelbench.execution.worker import start_server
 from modelbench.results import Job, Summary
-from modelbench.sinks.console import Console, shortened, terminal
+from modelbench.sinks.console import Console, refuse, shortened, terminal
 from modelbench.sinks.files import Files
 from modelbench.sinks.page import REPORT, Page
 from modelbench.system import environment

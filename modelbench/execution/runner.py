@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any
 
 from modelbench.config import schema
-from modelbench.execution.worker import SCRATCH, START_S, Died, Hello, Order, Worker
+from modelbench.execution.protocol import SCRATCH, Hello, Order
+from modelbench.execution.worker import START_S, Died, Worker
 from modelbench.results import Job, Partial, Result, Summary, failures, verdict
 from modelbench.results.failures import Exit
 from modelbench.sinks.sink import Sink

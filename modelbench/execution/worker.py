@@ -16,62 +16,29 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
+from modelbench.execution.protocol import PRELOAD, Hello, Order
 from modelbench.results import Partial, Result
 from modelbench.results.failures import Exit
 
 if sys.platform == "win32":
     from modelbench.system.job_object import JobObject
 
-FORKS = sys.platform != "win32"
-"""Whether a new worker costs milliseconds; spawned ones import torch anew."""
 
 ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 """Environment variable: torch asks whether there is a GPU without starting its driver, which would
 be of no use any more in processes that are forked afterwards."""
 
-PRELOAD = "MODELBENCH_PRELOAD"
-"""Environment variable: targets that the fork server imports beside torch."""
 
 START_S = 300.0
 """How long a worker may take to import torch and the model's code, on the slowest disk."""
 
-SCRATCH = ".scratch"
-"""Folder below the job's for large files of one stage; the job removes it, whatever happens."""
 
 GRACE_S = 0.5
 """How much later than the worker itself the job notices a time limit: the worker first writes
 where it hangs into the log."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a worker is to prepare."""
-
-    config: Mapping[str, Any]
-    axes: Mapping[str, int]
-    directory: Path
-    smaller: str
-    """Smaller sizes to advise where memory runs out."""
-    forked: bool = FORKS
-    """Whether the worker is a fork of a process that has imported torch."""
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What a worker found when it had prepared."""
-
-    device: str = ""
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    mistakes: tuple[str, ...] = ()
-    poisoned: str = ""
-    """The kind of device that a fork cannot use, since its driver was started before."""
-    model: Mapping[str, Any] = field(default_factory=dict)
-    """What was found out of the model's section: the way of giving its input that it runs on."""
 
 
 class Died(Exception):  # noqa: N818  (what happened, not what is wrong here)

@@ -26,7 +26,7 @@ import modelbench.measurement.timing.timing  # noqa: F401
 from modelbench.config import schema
 from modelbench.config.targets import misfits
 from modelbench.execution.alternatives import settled
-from modelbench.execution.worker import SCRATCH, Hello, Order
+from modelbench.execution.protocol import SCRATCH, Hello, Order
 from modelbench.models.workload import Workload
 from modelbench.precision.scheme import Scheme
 from modelbench.results import Partial, Report, Result, Skip, failures

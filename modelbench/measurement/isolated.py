@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from modelbench.execution.worker import FORKS
 from modelbench.results.failures import of_status
 from modelbench.system.accelerator import enter
+from modelbench.system.forking import FORKS
 
 Send = Callable[[Any], None]
 

@@ -21,10 +21,6 @@ from modelbench.losses import mean_square
 from modelbench.models.lazy import build_without_memory, initialise
 from modelbench.models.pretrained import build_pretrained
 from modelbench.models.shapes import Shapes
-from modelbench.precision.cast import Cast
-from modelbench.precision.compiling import compile_in_place
-from modelbench.precision.scheme import Scheme
-from modelbench.precision.shipped import Shipped
 from modelbench.system.seed import seed_all
 
 Phase = Callable[[], Any]
@@ -123,19 +119,6 @@ class Workload:
         initialise(model, real)
         return model.to(self.device)
 
-    def ship(self) -> Shipped:
-        """Build the model and bring it into its precision, compiled where its scheme compiles.
-
-        Raises Skip where the scheme cannot do that.
-        """
-        if self.scheme is None:
-            return Cast().ship(self, phases=True)
-        scheme: Scheme = instantiate(self.scheme, _convert_="all")
-        shipped = scheme.ship(self, phases=True)
-        if shipped.compiles:
-            compile_in_place(shipped.model)
-        return shipped
-
     def computing(self) -> AbstractContextManager[object]:
         """Give what the model is to be called in: nothing, or the mode without memory."""
         return self.fake or nullcontext()
@@ -228,13 +211,6 @@ class Workload:
         """Tell what the loss comes to for a model that knows nothing; None where it cannot tell."""
         start = getattr(getattr(self.measure, "func", None), "start", None)
         return start(outputs, batch) if start else None
-
-    def autocast(self) -> torch.dtype:
-        """Give the type that training computes in; raises Skip for a precision of inference."""
-        if self.scheme is None:
-            return torch.float32
-        scheme: Scheme = instantiate(self.scheme, _convert_="all")
-        return scheme.autocast()
 
     def _placed(self, tensor: Tensor) -> Tensor:
         if self.fake is None:

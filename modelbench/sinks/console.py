@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console as Terminal
@@ -93,3 +94,12 @@ class Console:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+def refuse(found: Sequence[str]) -> None:
+    """Tell the person what is wrong, one line each."""
+    out = terminal(errors=True)
+    count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    out.print(f"[bold red]modelbench:[/] {count} in the configuration", soft_wrap=True)
+    for mistake in found:
+        out.print(f"  - {mistake}", markup=False, soft_wrap=True)

@@ -33,9 +33,10 @@ def run(arguments: Sequence[str]) -> int:
     flags = [word for word in arguments if word not in args.overrides]
     overrides = list(args.overrides)
     if not (args.hydra_help or args.info or args.shell_completion):
-        from modelbench.config.validate import refuse
-        from modelbench.execution.cli.plan import make_importable, plan
+        from modelbench.config.user_modules import make_importable
+        from modelbench.execution.cli.plan import plan
         from modelbench.execution.worker import start_server
+        from modelbench.sinks.console import refuse
 
         make_importable(folders)
         made = plan(overrides, folders, multirun=args.multirun, dry=bool(args.cfg))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,13 +70,6 @@ def plan(
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
     made.mistakes = list(dict.fromkeys(made.mistakes))
     return made
-
-
-def make_importable(folders: Sequence[Path]) -> None:
-    """Let a `_target_` name a module that stands beside the user's configurations."""
-    for folder in map(str, folders):
-        if folder not in sys.path:
-            sys.path.insert(0, folder)
 
 
 def _check(overrides: list[str], places: Sequence[Path], composer: Composer, made: Plan) -> None:

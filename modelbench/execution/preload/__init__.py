@@ -18,7 +18,7 @@ gc.disable()
 from hydra.utils import get_object
 
 import modelbench.execution.worker_main  # noqa: F401  (and torch with it)
-from modelbench.execution.worker import PRELOAD
+from modelbench.execution.protocol import PRELOAD
 from modelbench.system.accelerator import left_alone
 
 

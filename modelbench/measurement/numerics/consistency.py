@@ -24,6 +24,15 @@ def close(eps: float) -> float:
     return max(CLOSE, ROUNDINGS * eps)
 
 
+RANDOM = (
+    "the output {} is another one each time in evaluation: whether a sample's is its own cannot be "
+    "told"
+)
+"""A warning."""
+UNTOLD = "no floating output belongs to a sample: none is compared alone and in a batch"
+"""A note."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """How far two outputs lie apart at most, over the root mean square, and which it is."""

@@ -71,7 +71,9 @@ class Trainer:
         workload: Workload,
         optimizer: Mapping[str, Any],
         batch_at: Callable[[int], Batch],
+        dtype: torch.dtype,
     ) -> None:
+        """Build both; with a `dtype` other than float32 the forward pass runs under autocast."""
         self._workload, self._batch_at = workload, batch_at
         self.model = workload.build().train()
         self.trained = trainable(self.model)
@@ -87,7 +89,7 @@ class Trainer:
             )
         self.unreached = set(self.trained)
         """Names of the parameters that have had no gradient other than zero so far."""
-        self._dtype = workload.autocast()
+        self._dtype = dtype
         kind = workload.device.type
         self._scaler = torch.amp.GradScaler(kind, enabled=self._dtype is torch.float16)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measurement.training.optimizer import adamw, checked_optimizer
 from modelbench.results import Report
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.stage import PLOTS, Context, Stage, positive
@@ -15,20 +15,6 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-
-
-def adamw() -> dict[str, Any]:
-    """Give the optimizer where none is named."""
-    return {"_target_": "torch.optim.AdamW"}
-
-
-def checked_optimizer(optimizer: Any) -> None:
-    """Raise ValueError unless it names a class with its arguments."""
-    if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
-        raise ValueError(
-            f"optimizer={optimizer}: expected _target_: torch.optim.AdamW or another one, with its "
-            "arguments"
-        )
 
 
 @dataclass(frozen=True)
@@ -68,8 +54,9 @@ class Algorithm(Stage):
         from modelbench.stages.algorithm.plot import draw_training
         from modelbench.stages.algorithm.training import Training
 
-        training = Training(self, workload, context)
-        training.learn()
+        steps = self.steps if workload.data is None else self.data_steps
+        training = Training(workload, context, self.optimizer, steps)
+        training.learn(self.budget_s, self.min_drop)
         report = training.report
         for check in (training.leaks, training.repeat):
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,17 @@ from torch import Tensor
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.memory.meter import free
 from modelbench.measurement.numerics.accuracy import accuracy
-from modelbench.measurement.numerics.consistency import among_others
+from modelbench.measurement.numerics.consistency import RANDOM, UNTOLD, among_others
 from modelbench.measurement.training.first_step import Before, Keeps
 from modelbench.measurement.training.training import Step, Trainer, TrainingError, furthest
+from modelbench.precision.convert import training_dtype
 from modelbench.results import Report, Skip
+from modelbench.stages.algorithm.findings import not_falling
 from modelbench.stages.algorithm.first_step import listed, optimizer_faults, start_of_loss
-from modelbench.stages.dynamic.findings import RANDOM, UNTOLD, not_falling
 from modelbench.stages.stage import Context
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-    from modelbench.stages.algorithm import Algorithm
 
 GIB = 2**30
 LEAST_STEPS = 10
@@ -38,16 +39,23 @@ EXACT, CLOSE = 0.0, 1e-3
 class Training:
     """One training, its checks, and what they found."""
 
-    def __init__(self, settings: Algorithm, workload: Workload, context: Context) -> None:
-        self.report, self._settings = Report(), settings
+    def __init__(
+        self, workload: Workload, context: Context, optimizer: Mapping[str, Any], steps: int
+    ) -> None:
+        """Build the model; `steps` are taken at most."""
+        self.report, self._most = Report(), steps
+        self._optimizer = {"lr": workload.learning_rate, **optimizer}
         self._workload, self._context = workload, context
         context.say("building the model")
         self._trainer = self._new()
         self._room()
         self._steps: list[Step] = []
 
-    def learn(self) -> None:
-        """Train, and hold the outcome against what is expected."""
+    def learn(self, budget_s: float, min_drop: float) -> None:
+        """Train, and hold the outcome against what is expected.
+
+        After `budget_s` seconds there are no more steps; the loss has to fall by `min_drop`.
+        """
         right = self._accuracy()
         trained = self._trainer.trained
         kept = {n: p.detach().clone() for n, p in self._frozen.items()}
@@ -64,14 +72,14 @@ class Training:
             if before is not None and self._steps[-1].grad_norm is not None:
                 self._first_step(before)
                 before = None
-            if number + 1 >= LEAST_STEPS and self._spent > self._settings.budget_s:
+            if number + 1 >= LEAST_STEPS and self._spent > budget_s:
                 self.report.notes.append(
                     f"ended after {number + 1} of {self._most} steps: test.algorithm.budget_s spent"
                 )
                 break
         if before is not None and self._steps:
             self.report.notes.append("no step was taken, so that the optimizer was not checked")
-        self._figures()
+        self._figures(min_drop)
         if kept:
             count = f"{len(kept)} of {len(kept) + len(trained)} parameters"
             self.report.notes.append(f"frozen: {listed(list(kept))} ({count})")
@@ -121,8 +129,8 @@ class Training:
             )
 
     def _new(self) -> Trainer:
-        own = {"lr": self._workload.learning_rate}
-        return Trainer(self._workload, {**own, **self._settings.optimizer}, self._batch)
+        dtype = training_dtype(self._workload)
+        return Trainer(self._workload, self._optimizer, self._batch, dtype)
 
     def _room(self) -> None:
         """Raise Skip where there is too little memory."""
@@ -135,11 +143,6 @@ class Training:
                 f"that its first step is held against, and {there / GIB:.1f} GiB are free; "
                 "test=memory predicts the training itself"
             )
-
-    @property
-    def _most(self) -> int:
-        labelled = self._workload.data is not None
-        return self._settings.data_steps if labelled else self._settings.steps
 
     @property
     def _spent(self) -> float:
@@ -171,13 +174,13 @@ class Training:
         return self._batches[number % len(self._batches)]
 
     def _first_step(self, before: Before) -> None:
-        named = self._settings.optimizer["_target_"]
+        named = self._optimizer["_target_"]
         pretrained = self._workload.pretrained is not None
         start_of_loss(self.report, self._steps[0], pretrained=pretrained)
         for fault in optimizer_faults(self.report, self._trainer, before, named):
             self.report.fail(fault)
 
-    def _figures(self) -> None:
+    def _figures(self, min_drop: float) -> None:
         """Add the curve, and decide by it."""
         report, losses = self.report, [step.loss for step in self._steps]
         if not losses:
@@ -197,10 +200,10 @@ class Training:
         what = "labelled data" if self._workload.data is not None else "one batch"
         told = f"the loss goes from {losses[0]:.4g} to {last:.4g}"
         report.notes.append(f"{len(losses)} steps on {what}: {told}")
-        if drop < self._settings.min_drop:
+        if drop < min_drop:
             rate = self._trainer.optimizer.param_groups[0].get("lr", math.nan)
             norms = [step.grad_norm for step in self._steps]
-            told = not_falling(losses, norms, self._settings.min_drop, rate)
+            told = not_falling(losses, norms, min_drop, rate)
             # The mean square of what a normalisation gives out hardly falls in any model.
             if self._workload.measure is None and drop > 0:
                 report.warnings.append(f"{told}; name a loss in the model's YAML to tell more")

@@ -1,5 +1,5 @@
 """The stage `benchmark`."""
 
-from modelbench.stages.benchmark.session import Benchmark
+from modelbench.stages.benchmark.settings import Benchmark
 
 __all__ = ["Benchmark"]

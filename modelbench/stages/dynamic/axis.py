@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelbench.measurement.numerics.consistency import Difference
+from modelbench.measurement.numerics.consistency import UNTOLD, Difference
 from modelbench.stages.dynamic.borders import Borders
 from modelbench.stages.dynamic.constraints import Needs
 from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Foreseen
-from modelbench.stages.dynamic.findings import UNTOLD, add_exponents, compared
+from modelbench.stages.dynamic.findings import add_exponents, compared
 from modelbench.stages.dynamic.growth import Power
 from modelbench.stages.dynamic.plot import growth
 from modelbench.stages.dynamic.trials import (
@@ -23,7 +23,7 @@ from modelbench.stages.dynamic.trials import (
 )
 
 if TYPE_CHECKING:
-    from modelbench.stages.dynamic.scaling import Scaling
+    from modelbench.stages.dynamic.session import Session
 
 MIB, GIB = 2**20, 2**30
 PADDING = 8
@@ -34,17 +34,17 @@ class AxisTrials:
     """The sizes of one axis."""
 
     def __init__(
-        self, name: str, wanted: list[int], foreseen: Axis | None, scaling: Scaling
+        self, name: str, wanted: list[int], foreseen: Axis | None, session: Session
     ) -> None:
         self.name = name
         self.passed = self.failed = 0
-        self._all, self._report = scaling, scaling.report
-        self._workload, self._usual = scaling.workload, scaling.workload.axes[name]
+        self._all, self._report = session, session.report
+        self._workload, self._usual = session.workload, session.workload.axes[name]
         self._foreseen = foreseen
         self._sizes = {f.size: f for f in foreseen.sizes} if foreseen else {}
         self._ran: dict[int, Outcome] = {}
         self._good: dict[int, Outcome] = {}
-        self._borders = Borders(name, foreseen, self._ran, self._expected, scaling)
+        self._borders = Borders(name, foreseen, self._ran, self._expected, session)
         self._notes = self._borders.notes
         self.sizes = [size for size in wanted if self._fits(size)]
 
@@ -52,13 +52,13 @@ class AxisTrials:
         """Call the model at each size that fits, and at those that tell what it needs."""
         further = self._further()
         tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self.sizes]
-        settings = self._all.settings
-        found = outcomes(self._workload, [*tasks, *further.values()], settings.point_s)
+        session = self._all
+        found = outcomes(self._workload, [*tasks, *further.values()], session.point_s)
         for size, outcome in zip(self.sizes, found, strict=False):
             self._record(size, outcome)
             if self._slow(size, outcome):
                 found.close()
-                found = outcomes(self._workload, list(further.values()), settings.point_s)
+                found = outcomes(self._workload, list(further.values()), session.point_s)
                 break
         for name, outcome in zip(further, found, strict=True):
             self._told(name, outcome)
@@ -118,7 +118,7 @@ class AxisTrials:
             return False
         following = self._sizes.get(later[0], Foreseen(self.name, later[0]))
         expected = self._seconds(following, size, outcome)
-        if expected <= self._all.settings.call_s:
+        if expected <= self._all.call_s:
             return False
         self._notes.append(
             f"{later[0]:,} was not run: a call would take about {expected:.0f} s "

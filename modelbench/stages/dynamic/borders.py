@@ -19,7 +19,7 @@ from modelbench.stages.dynamic.trials import (
 )
 
 if TYPE_CHECKING:
-    from modelbench.stages.dynamic.scaling import Scaling
+    from modelbench.stages.dynamic.session import Session
 
 MIB = 2**20
 PROCESSES = 12
@@ -35,18 +35,18 @@ class Borders:
         foreseen: Axis | None,
         ran: dict[int, Outcome],
         seconds: Callable[[int], float],
-        scaling: Scaling,
+        session: Session,
     ) -> None:
         """Take the runs so far; `seconds` foresees a call at a size."""
         self.needs: Needs | None = foreseen.needs if foreseen else None
         self.notes: list[str] = []
         self._name, self._foreseen, self._ran, self._seconds = name, foreseen, ran, seconds
-        self._all, self._report = scaling, scaling.report
+        self._all, self._report = session, session.report
         self._searched: dict[int, bool] = {}
         """Sizes that were run in a search: whether they work."""
         self._too_long: dict[int, str] = {}
         """Sizes that were not run for their time, and what is foreseen of them."""
-        self._limit: Mapping[str, int] = scaling.workload.limits.get(name, {})
+        self._limit: Mapping[str, int] = session.workload.limits.get(name, {})
 
     def find(self) -> None:
         """Run what borders on what does not work; at least one size has been run."""
@@ -88,7 +88,7 @@ class Borders:
         usual = self._all.workload.axes[self._name]
         if usual not in self._good:
             return
-        end_s = self._all.settings.search_s
+        end_s = self._all.search_s
         self._all.context.say(f"finding which {self._name} it takes, by running it")
         task = partial(needs_by_running, axis=self._name, far=max(self._good), end_s=end_s)
         (found,) = self._all.do([task])
@@ -131,7 +131,7 @@ class Borders:
         if size not in known or known[size].peak > self._all.most:
             return False
         expected = self._seconds(size)
-        if expected <= self._all.settings.call_s:
+        if expected <= self._all.call_s:
             return True
         self._too_long[size] = (
             f"{size:,} takes {known[size].peak / MIB:,.0f} MiB (foreseen; not run, since it would "
@@ -152,7 +152,7 @@ class Borders:
                 return
             task = partial(
                 tried_between, axis=self._name, between=(good, bad), step=step,
-                end_s=self._all.settings.search_s,
+                end_s=self._all.search_s,
             )  # fmt: skip
             (found,) = self._all.do([task])
             if not isinstance(found, dict) or not found:

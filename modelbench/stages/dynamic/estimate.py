@@ -16,6 +16,7 @@ from modelbench.measurement.compute.flops import count_macs
 from modelbench.measurement.isolated import Send
 from modelbench.measurement.memory.live import inference_peak, own_tensors, size_of
 from modelbench.models.workload import Workload
+from modelbench.precision.convert import convert
 from modelbench.results.attempts import past, trouble
 from modelbench.stages.dynamic.constraints import Needs
 from modelbench.stages.dynamic.resized import Resized
@@ -45,7 +46,7 @@ class _Ghost:
     """The model without memory."""
 
     def __init__(self, workload: Workload) -> None:
-        self._workload, self._shipped = workload, workload.ship()
+        self._workload, self._shipped = workload, convert(workload)
         self.model, self._mode = without_memory(self._shipped.model)
         self._input = Resized(workload)
 

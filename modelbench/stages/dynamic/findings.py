@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from modelbench.measurement.numerics.consistency import Difference
+from modelbench.measurement.numerics.consistency import RANDOM, Difference
 from modelbench.results import Report
 from modelbench.stages.dynamic.growth import Power
 
@@ -24,15 +23,6 @@ def add_exponents(
         report.metric(f"{axis}/{name}_exponent_ci_high", high, "exponent")
         grows.append(f"{words} {fit.exponent:.2f}")
     return grows
-
-
-RANDOM = (
-    "the output {} is another one each time in evaluation: whether a sample's is its own cannot be "
-    "told"
-)
-"""A warning."""
-UNTOLD = "no floating output belongs to a sample: none is compared alone and in a batch"
-"""A note."""
 
 
 def compared(report: Report, name: str, found: Difference) -> list[str]:
@@ -55,21 +45,3 @@ def compared(report: Report, name: str, found: Difference) -> list[str]:
             f"attention_mask covers (by {found.share:.2g} of its size)"
         )
     return []
-
-
-def not_falling(
-    losses: Sequence[float], norms: Sequence[float | None], least: float, rate: float
-) -> str:
-    """Tell why a loss has not fallen by the share `least`, from the norms of its gradients."""
-    if set(norms) == {None}:
-        return f"all {len(losses)} steps were left out: the gradients held NaN or infinity"
-    if len(set(losses)) == 1 and set(norms) == {0.0}:
-        return (
-            f"the loss is always {losses[0]:.4g} and has no gradient other than zero: it does not "
-            "depend on the parameters"
-        )
-    return (
-        f"the loss does not fall: {losses[0]:.4g} at first, {statistics.median(losses[-3:]):.4g} "
-        f"after {len(losses)} steps, expected {least:.0%} less at least (test.algorithm.min_drop); "
-        f"if the learning rate is the reason, set test.algorithm.optimizer.lr, now {rate:g}"
-    )

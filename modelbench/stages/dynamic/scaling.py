@@ -3,53 +3,47 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from modelbench.measurement.isolated import Ended, apart
-from modelbench.measurement.memory.meter import free
-from modelbench.results import Report, Skip
+from modelbench.results import Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.dynamic.axis import MIB, AxisTrials
 from modelbench.stages.dynamic.estimate import Axis, foresee
 from modelbench.stages.dynamic.exporting import Exported, try_export
-from modelbench.stages.dynamic.trials import Outcome, Task, outcomes
-from modelbench.stages.stage import Context
+from modelbench.stages.dynamic.session import Session
 
 if TYPE_CHECKING:
-    from modelbench.models.workload import Workload
-    from modelbench.stages.dynamic import Dynamic
+    from collections.abc import Mapping
+
 
 log = logging.getLogger(__name__)
 
 FACTORS = (0.25, 0.5, 1, 2, 4)
 BATCHES = (1, 2, 4, 8)
 EXPORT_S = 90.0
-HALF = 0.5
-"""Of the free memory, that nothing here may take."""
 
 
 class Scaling:
     """All axes of a model."""
 
-    def __init__(self, settings: Dynamic, workload: Workload, context: Context) -> None:
-        self.report, self.settings = Report(), settings
-        self.workload, self.context = workload, context
-        self.most = min(settings.memory_mib * MIB, HALF * free(context.device))
-        """Bytes that a call may take."""
-        self.weights = 0
-        """Bytes."""
+    def __init__(self, session: Session, sizes: Mapping[str, list[int]]) -> None:
+        """Take the sizes to try by axis; of an axis that has none, some about the model's own."""
+        self.report, self._session = session.report, session
+        self._workload, self._context = session.workload, session.context
+        self._wanted = sizes
         self._foreseen: dict[str, Axis] = {}
         self._trials: list[AxisTrials] = []
 
     def foresee(self) -> None:
         """Find on shapes alone what the model needs and what each size will take."""
-        self.context.say("finding which sizes it takes, on shapes alone")
-        wanted = {axis: self._sizes(axis) for axis in self.workload.axes}
-        act = partial(foresee, self.workload, wanted, self.most, self.settings.search_s)
+        self._context.say("finding which sizes it takes, on shapes alone")
+        wanted = {axis: self._sizes(axis) for axis in self._workload.axes}
+        session = self._session
+        act = partial(foresee, self._workload, wanted, session.most, session.search_s)
         try:
-            self.weights, *axes = apart(act, self.context.device)
+            session.weights, *axes = apart(act, self._context.device)
             self._foreseen = {axis.name: axis for axis in axes}
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("on shapes alone", exc_info=True)
@@ -58,43 +52,38 @@ class Scaling:
 
     def run(self) -> None:
         """Call the model at each size of each axis."""
-        for name in self.workload.axes:
-            trials = AxisTrials(name, self._sizes(name), self._foreseen.get(name), self)
-            self.context.say(f"running {name} {', '.join(map(str, trials.sizes))}")
+        for name in self._workload.axes:
+            trials = AxisTrials(name, self._sizes(name), self._foreseen.get(name), self._session)
+            self._context.say(f"running {name} {', '.join(map(str, trials.sizes))}")
             trials.run()
             trials.tell()
             self._trials.append(trials)
 
-    def finish(self) -> None:
+    def finish(self, *, export: bool) -> None:
         """Try to export, and sum up."""
-        report = self.report
+        report, session = self.report, self._session
         if self._trials and not any(t.passed or t.failed for t in self._trials):
             raise Skip(
-                f"no size takes {self.most / MIB:,.0f} MiB or less (test.dynamic.memory_mib, and "
-                f"half of what is free); the weights alone are {self.weights / MIB:,.0f} MiB"
+                f"no size takes {session.most / MIB:,.0f} MiB or less (test.dynamic.memory_mib, "
+                f"and half of what is free); the weights alone are {session.weights / MIB:,.0f} MiB"
             )
         report.metric("passed", sum(t.passed for t in self._trials), "count")
         report.metric("failed", sum(t.failed for t in self._trials), "count")
-        if self.settings.export:
-            self.context.say("exporting")
+        if export:
+            self._context.say("exporting")
             report.notes.append(self._export().told())
         broken = [t.name for t in self._trials if t.failed and not t.passed]
         if broken:
-            usual = ", ".join(f"{axis}={size}" for axis, size in self.workload.axes.items())
+            usual = ", ".join(f"{axis}={size}" for axis, size in self._workload.axes.items())
             report.fail(f"no size of {', '.join(broken)} works; the usual ones are {usual}")
 
-    def do(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """Do tasks with the model, in a process of its own."""
-        return list(outcomes(self.workload, tasks, self.settings.point_s))
-
     def _sizes(self, axis: str) -> list[int]:
-        given: list[int] | None = getattr(self.settings, axis, None)
-        if given is not None:
-            return sorted(set(given))
-        usual = self.workload.axes[axis]
+        if axis in self._wanted:
+            return sorted(set(self._wanted[axis]))
+        usual = self._workload.axes[axis]
         tried = [usual * b for b in BATCHES] if axis == "batch_size" else []
         tried = tried or [int(usual * factor) for factor in FACTORS]
-        return sorted({size for size in tried if self.workload.takes(axis, size)} | {usual})
+        return sorted({size for size in tried if self._workload.takes(axis, size)} | {usual})
 
     def _export(self) -> Exported:
         others = {
@@ -104,9 +93,9 @@ class Scaling:
             for trials in self._trials
             if (needs := trials.needs) and needs.step and (usual := self._usual(trials.name))
         }
-        act = partial(try_export, self.workload, others)
+        act = partial(try_export, self._workload, others)
         try:
-            (exported,) = apart(act, self.context.device, EXPORT_S)
+            (exported,) = apart(act, self._context.device, EXPORT_S)
         except Exception as error:  # the exporter raises all kinds
             log.info("exporting", exc_info=True)
             plain = isinstance(error, Ended | TimeoutError)
@@ -115,5 +104,5 @@ class Scaling:
         return found
 
     def _usual(self, axis: str) -> int:
-        usual = self.workload.axes[axis]
+        usual = self._workload.axes[axis]
         return max(2, usual) if axis == "batch_size" else usual

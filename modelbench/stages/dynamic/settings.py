@@ -49,6 +49,7 @@ class Dynamic(Stage):
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Give the curves over each axis and what was found of it."""
         from modelbench.stages.dynamic.scaling import Scaling
+        from modelbench.stages.dynamic.session import Session
 
         wrong = [axis for axis in AXES if getattr(self, axis) and axis not in workload.axes]
         if wrong:
@@ -56,8 +57,10 @@ class Dynamic(Stage):
                 f"test.dynamic.{wrong[0]}={getattr(self, wrong[0])}: {workload.name} has no such "
                 f"axis; it has {', '.join(workload.axes)}"
             )
-        scaling = Scaling(self, workload, context)
+        sizes = {axis: sizes for axis in AXES if (sizes := getattr(self, axis)) is not None}
+        limits = (self.point_s, self.call_s, self.search_s, self.memory_mib)
+        scaling = Scaling(Session(workload, context, *limits), sizes)
         scaling.foresee()
         scaling.run()
-        scaling.finish()
+        scaling.finish(export=self.export)
         return scaling.report

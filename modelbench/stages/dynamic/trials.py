@@ -20,6 +20,7 @@ from modelbench.measurement.numerics.consistency import Difference, alone_and_to
 from modelbench.measurement.numerics.fidelity import all_finite
 from modelbench.measurement.timing.timing import Rule, time_call
 from modelbench.models.workload import Workload
+from modelbench.precision.convert import convert
 from modelbench.results.attempts import in_one_line, past, trouble
 from modelbench.stages.dynamic.constraints import Needs
 from modelbench.stages.dynamic.estimate import SEVERAL
@@ -51,7 +52,7 @@ class Session:
         workload.batch()
         load_libraries(workload.device)
         self._meter = Meter(workload.device)
-        self.shipped = workload.ship()
+        self.shipped = convert(workload)
         self._rule = Rule(point_s, min_samples=5, min_s=0.0, warmup_s=0.0, precision=0.02)
 
     @property

@@ -1,5 +1,5 @@
 """The stage `memory`."""
 
-from modelbench.stages.memory.footprint import Memory
+from modelbench.stages.memory.settings import Memory
 
 __all__ = ["Memory"]

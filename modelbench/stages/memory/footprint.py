@@ -1,23 +1,31 @@
-"""What the model holds in memory, in inference and in training: foreseen beside measured."""
+"""The memory of one model: foreseen on shapes alone, then measured."""
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measurement.isolated import Ended, apart
+from modelbench.measurement.memory.meter import free, method
 from modelbench.measurement.memory.tolerance import missed
+from modelbench.measurement.training.training import TrainingError
 from modelbench.results import Report, Skip
 from modelbench.results.attempts import in_one_line
-from modelbench.stages.algorithm.settings import adamw, checked_optimizer
-from modelbench.stages.stage import Context, Stage, positive
+from modelbench.stages.memory.measurements import (
+    Training,
+    foresee_inference,
+    foresee_training,
+    measure_inference,
+    measure_training,
+)
+from modelbench.stages.memory.plot import draw_memory
+from modelbench.stages.stage import Context
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-    from modelbench.stages.memory.measurements import Training
 
 log = logging.getLogger(__name__)
 
@@ -27,54 +35,32 @@ KEPT = 1.5
 """Times the least that training holds which an allocator may hold that keeps what is freed."""
 
 
-@dataclass(frozen=True)
-class Memory(Stage):
-    """Foresees the memory on shapes alone, then measures it, each in a process of its own."""
-
-    timeout_s: float = 900.0
-    optimizer: Any = field(default_factory=adamw)
-    """Of the training step, as in the stage `algorithm`."""
-    margin: float = 0.9
-    """Share of the free memory that a measurement may take."""
-
-    def __post_init__(self) -> None:
-        """Check that an optimizer is named as one."""
-        super().__post_init__()
-        checked_optimizer(self.optimizer)
-        positive("margin", self.margin)
-
-    def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the metrics; what does not fit into the memory is foreseen only."""
-        from modelbench.measurement.isolated import Ended
-
-        footprint = Footprint(workload, context, self)
-        for measure in (footprint.inference, footprint.training):
-            try:
-                measure()
-            except Skip:  # noqa: PERF203  (of two)
-                raise
-            except Exception as error:  # its process has died, or the model raised anything
-                log.exception("measuring %s", measure.__name__)
-                why = str(error) if isinstance(error, Ended) else in_one_line(error)
-                footprint.report.fail(f"{measure.__name__}: {why}")
-        footprint.draw()
-        return footprint.report
-
-
 class Footprint:
     """The memory of one model."""
 
-    def __init__(self, workload: Workload, context: Context, settings: Memory) -> None:
-        from modelbench.measurement.memory.meter import method
-
-        self.report, self._settings = Report(), settings
+    def __init__(self, workload: Workload, context: Context, margin: float) -> None:
+        """Take the share of the free memory that a measurement may take."""
+        self.report, self._margin = Report(), margin
         self._workload, self._context = workload, context
         self.report.notes.append(f"measured: {method(context.device)}")
 
-    def inference(self) -> None:
-        """Foresee and measure one call in inference."""
-        from modelbench.stages.memory.measurements import foresee_inference, measure_inference
+    def measure(self, optimizer: Mapping[str, Any]) -> None:
+        """Foresee and measure inference and training; where one fails, the other goes on."""
+        for what, act in (
+            ("inference", self._inference),
+            ("training", partial(self._training, optimizer)),
+        ):
+            try:
+                act()
+            except Skip:  # noqa: PERF203  (of two)
+                raise
+            except Exception as error:  # its process has died, or the model raised anything
+                log.exception("measuring %s", what)
+                why = str(error) if isinstance(error, Ended) else in_one_line(error)
+                self.report.fail(f"{what}: {why}")
 
+    def _inference(self) -> None:
+        """Foresee and measure one call in inference."""
         foreseen = self._foresee("inference", partial(foresee_inference, self._workload))
         if foreseen is not None:
             self._metric("weights_mib", foreseen.weights)
@@ -89,12 +75,9 @@ class Footprint:
         else:
             self._hold("inference", foreseen, measured, ("weights", "peak"))
 
-    def training(self) -> None:
+    def _training(self, optimizer: Mapping[str, Any]) -> None:
         """Foresee and measure one step of training."""
-        from modelbench.measurement.training.training import TrainingError
-        from modelbench.stages.memory.measurements import foresee_training, measure_training
-
-        given = {"lr": self._workload.learning_rate, **self._settings.optimizer}
+        given = {"lr": self._workload.learning_rate, **optimizer}
         try:
             foreseen = self._foresee("training", partial(foresee_training, self._workload, given))
         except Skip as skip:
@@ -129,9 +112,6 @@ class Footprint:
 
     def _usual(self, measure: Callable[..., None], tight: int) -> None:
         """Measure what the allocator holds when it keeps what is freed; it may be too much."""
-        from modelbench.measurement.isolated import Ended
-        from modelbench.measurement.memory.meter import free
-
         why = f"{free(self._context.device) / GIB:.1f} GiB are free"
         if KEPT * tight < free(self._context.device):
             try:
@@ -145,8 +125,6 @@ class Footprint:
 
     def draw(self) -> None:
         """Draw what it consists of, foreseen beside measured."""
-        from modelbench.stages.memory.plot import draw_memory
-
         bars = {
             f"{what},\n{how}": {part: sizes[f"{how}_mib"] for part, sizes in parts.items()}
             for what, parts in self.report.details.items()
@@ -157,14 +135,10 @@ class Footprint:
             self.report.artifacts += draw_memory(bars, title, self._context.directory)
 
     def _apart(self, act: Callable[..., None]) -> list[Any]:
-        from modelbench.measurement.isolated import apart
-
         return list(apart(act, self._context.device))
 
     def _foresee(self, what: str, act: Callable[..., None]) -> Any:
         """Give what is foreseen, or None where the model does not run on shapes alone."""
-        from modelbench.measurement.isolated import Ended
-
         self._context.say(f"foreseeing {what}")
         try:
             (foreseen,) = self._apart(act)
@@ -181,10 +155,8 @@ class Footprint:
         return foreseen
 
     def _fits(self, what: str, foreseen: Any) -> bool:
-        from modelbench.measurement.memory.meter import free
-
         there = free(self._context.device)
-        if foreseen is None or foreseen.peak <= self._settings.margin * there:
+        if foreseen is None or foreseen.peak <= self._margin * there:
             return True
         self.report.notes.append(
             f"{what} is foreseen only: it needs {foreseen.peak / GIB:.1f} GiB, and "

@@ -23,6 +23,7 @@ from modelbench.measurement.training.first_step import Keeps
 from modelbench.measurement.training.training import Trainer, loss_of, trainable
 from modelbench.models.fake import on_ghost
 from modelbench.models.workload import Workload
+from modelbench.precision.convert import convert, training_dtype
 from modelbench.results import Skip
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def foresee_inference(workload: Workload, send: Send) -> None:
     if workload.scheme is None:
         send(_without_numbers(workload, act))
         return
-    shipped = workload.ship()
+    shipped = convert(workload)
     batch = shipped.batch(workload.batch())
     with torch.compiler.set_stance("force_eager"):
         send(on_shapes(shipped.model, batch, act))
@@ -78,7 +79,7 @@ def foresee_inference(workload: Workload, send: Send) -> None:
 def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Send) -> None:
     """Send what a training step will hold, by its shapes alone."""
     keeps = Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))
-    dtype = workload.autocast()
+    dtype = training_dtype(workload)
 
     def act(ghost: nn.Module, given: Batch) -> Training:
         trained = trainable(ghost.train())
@@ -129,7 +130,7 @@ def measure_inference(workload: Workload, send: Send) -> None:
     workload.batch()
     load_libraries(workload.device)
     meter = Meter(workload.device)
-    shipped = workload.ship()
+    shipped = convert(workload)
     weights = meter.held()
     batch = shipped.batch(workload.batch())
     meter.restart()  # building has its own peak, where weights are drawn or read
@@ -152,7 +153,7 @@ def measure_training(
     Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))  # imports what it needs
     meter = Meter(workload.device)
     given: list[Batch] = []
-    trainer = Trainer(workload, optimizer, lambda _: given[0])
+    trainer = Trainer(workload, optimizer, lambda _: given[0], training_dtype(workload))
     weights = meter.held()
     given.append(workload.batch())
     loaded = meter.held()

@@ -1,5 +1,5 @@
 """The stage `structure`."""
 
-from modelbench.stages.structure.structure import Structure
+from modelbench.stages.structure.settings import Structure
 
 __all__ = ["Structure"]

@@ -1,5 +1,5 @@
 """The stage `visualization`."""
 
-from modelbench.stages.visualization.visualization import Visualization
+from modelbench.stages.visualization.settings import Visualization
 
 __all__ = ["Visualization"]

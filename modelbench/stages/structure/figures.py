@@ -1,23 +1,29 @@
-"""What the model is: shapes, parameters, sizes, and exact MACs beside torchinfo's figures."""
+"""Shapes, parameters, sizes, and exact MACs beside torchinfo's figures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
+from modelbench.inputs.batch import Batch
+from modelbench.inputs.tensors import named_tensors
+from modelbench.measurement.compute.counting import Counted, count
+from modelbench.measurement.compute.flops import Macs
+from modelbench.measurement.compute.layers import write_table
+from modelbench.measurement.compute.torchinfo_figures import Figures, difference
+from modelbench.measurement.memory.saving import saved_bytes
+from modelbench.precision.convert import convert
 from modelbench.results import Report, Skip
 from modelbench.stages.part import part
-from modelbench.stages.stage import COUNTING, Context, Stage
+from modelbench.stages.stage import Context
+from modelbench.stages.structure.experts import idle_params
 from modelbench.system.file_name import file_name
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from modelbench.inputs.batch import Batch
-    from modelbench.measurement.compute.counting import Counted
-    from modelbench.measurement.compute.flops import Macs
     from modelbench.models.workload import Workload
 
 MIB = 2**20
@@ -25,58 +31,45 @@ QUICK_S = 0.5
 """Seconds of a first call that is made some more times to count it."""
 
 
-@dataclass(frozen=True)
-class Structure(Stage):
-    """Runs the model forward once and counts what it consists of."""
-
-    needs_numbers = False
-
-    def preloads(self) -> tuple[str, ...]:
-        """Leave out what draws."""
-        return (COUNTING,)
-
-    def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the metrics of the whole and of each part, and write the layer tables."""
-        from modelbench.measurement.compute.counting import Counted, count
-        from modelbench.measurement.memory.saving import saved_bytes
-
-        report = Report()
-        context.say("building the model")
-        model = workload.build()
-        batch = workload.batch()
-        context.say("running it forward")
-        fake = workload.fake is not None
-        start = perf_counter()
-        with part(report, "forward", workload):
-            _forward(report, model, batch, fake=fake)
-        here = fake or perf_counter() - start < QUICK_S
-        runs = report.failure is None
-        report.notes += workload.notes()
-        if fake:
-            report.notes.append("built without memory: no numbers, and no file to measure")
-        context.say("counting MACs, asking torchinfo")
-        found = count(model, batch, here=here) if runs else {"": Counted(batch)}
-        for path, counted in found.items():
-            within, module = (f"{path}/", model.get_submodule(path)) if path else ("", model)
-            _sizes(report, within, module)
-            _inputs(report, within, counted.batch)
-            if not fake:
-                with part(report, f"{within}saved_mib", workload):
-                    saved = saved_bytes(module.state_dict())
-                    report.metric(f"{within}saved_mib", saved / MIB, "MiB")
-            _counted(report, path, counted, context.directory)
-            _experts(report, path, module, counted)
-        if workload.scheme is not None and not fake:
-            context.say("bringing it into its precision")
-            with part(report, "the precision", workload):
-                _shipped(report, workload, context)
-        return report
+def figures(workload: Workload, context: Context) -> Report:
+    """Return the metrics of the whole and of each part, and write the layer tables."""
+    report = Report()
+    context.say("building the model")
+    model = workload.build()
+    batch = workload.batch()
+    context.say("running it forward")
+    fake = workload.fake is not None
+    start = perf_counter()
+    with part(report, "forward", workload):
+        _forward(report, model, batch, fake=fake)
+    here = fake or perf_counter() - start < QUICK_S
+    runs = report.failure is None
+    report.notes += workload.notes()
+    if fake:
+        report.notes.append("built without memory: no numbers, and no file to measure")
+    context.say("counting MACs, asking torchinfo")
+    found = count(model, batch, here=here) if runs else {"": Counted(batch)}
+    for path, counted in found.items():
+        within, module = (f"{path}/", model.get_submodule(path)) if path else ("", model)
+        _sizes(report, within, module)
+        _inputs(report, within, counted.batch)
+        if not fake:
+            with part(report, f"{within}saved_mib", workload):
+                saved = saved_bytes(module.state_dict())
+                report.metric(f"{within}saved_mib", saved / MIB, "MiB")
+        _counted(report, path, counted, context.directory)
+        _experts(report, path, module, counted)
+    if workload.scheme is not None and not fake:
+        context.say("bringing it into its precision")
+        with part(report, "the precision", workload):
+            _shipped(report, workload, context)
+    return report
 
 
 def _shipped(report: Report, workload: Workload, context: Context) -> None:
     """Add the size of the file in the precision asked for."""
     try:
-        shipped = workload.ship()
+        shipped = convert(workload)
     except Skip as skip:
         report.notes.append(f"shipped_mib left out: {skip}")
         return
@@ -90,10 +83,6 @@ def _shipped(report: Report, workload: Workload, context: Context) -> None:
 
 def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> None:
     """Note shapes, types and finiteness of what goes in and comes out."""
-    import torch
-
-    from modelbench.inputs.tensors import named_tensors
-
     with torch.inference_mode():
         outputs = named_tensors(batch.call(model))
     if not outputs:
@@ -131,9 +120,6 @@ def _inputs(report: Report, within: str, batch: Batch) -> None:
 
 def _counted(report: Report, path: str, counted: Counted, directory: Path) -> None:
     """Add MACs and torchinfo's figures of the whole or a part, and write their tables."""
-    from modelbench.measurement.compute.layers import write_table
-    from modelbench.measurement.compute.torchinfo_figures import Figures, difference
-
     within, named = (f"{path}/", f"{path}: ") if path else ("", "")
     macs, layers, found = counted.macs, counted.layers, counted.torchinfo
     for failed in counted.failed:
@@ -175,8 +161,6 @@ def _macs(report: Report, path: str, macs: Macs) -> None:
 
 def _experts(report: Report, path: str, model: nn.Module, counted: Counted) -> None:
     """Tell of a mixture of experts how many parameters a token meets."""
-    from modelbench.stages.structure.experts import idle_params
-
     if counted.macs is None or counted.layers is None:
         return
     idle = idle_params(model, counted.layers, counted.macs.by_module)

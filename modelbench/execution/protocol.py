@@ -1,0 +1,41 @@
+"""What the job process and its workers say to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelbench.system.forking import FORKS
+
+PRELOAD = "MODELBENCH_PRELOAD"
+"""Environment variable: targets that the fork server imports beside torch."""
+SCRATCH = ".scratch"
+"""Folder below the job's for large files of one stage; the job removes it, whatever happens."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is to prepare."""
+
+    config: Mapping[str, Any]
+    axes: Mapping[str, int]
+    directory: Path
+    smaller: str
+    """Smaller sizes to advise where memory runs out."""
+    forked: bool = FORKS
+    """Whether the worker is a fork of a process that has imported torch."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a worker found when it had prepared."""
+
+    device: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    mistakes: tuple[str, ...] = ()
+    poisoned: str = ""
+    """The kind of device that a fork cannot use, since its driver was started before."""
+    model: Mapping[str, Any] = field(default_factory=dict)
+    """What was found out of the model's section: the way of giving its input that it runs on."""
