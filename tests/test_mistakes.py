@@ -80,7 +80,7 @@ CASES = [
     ("+model.inputs.x={_target_: toys.Licensed}", "toys.Licensed: ValueError: licence missing"),
     ("model.inputs.images={_target_: modelbench.inputs.Noise, shape: 5}", "model.inputs.images: "),
     ("model.build={_target_: exits.Net}", "cannot be imported: SystemExit: 2"),
-    ("model.build={_target_: badly.Net}", "badly.py cannot be read: "),
+    ("model.build={_target_: badly.Net}", "cannot be imported: SyntaxError: "),
     ("+model.inputs.x={_target_: modelbench.inputs.Tokens, vocab_size: 5}", "needs the axis seq"),
 ]
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from modelbench.config import locate
+from modelbench.config.targets import unimportable
 
 WANTED = {
     int: "a whole number",
@@ -113,14 +114,14 @@ def targeted(path: str, values: Mapping[str, Any], found: list[str]) -> dict[str
     target = values.get("_target_")
     if target is None:
         return dict(values)
-    trouble = locate.trouble(str(target))
     kind: Any = None
+    trouble = locate.trouble(str(target))
     if trouble is None:
         module, _, name = target.rpartition(".")
         try:
-            kind = getattr(importlib.import_module(module), name, None)
+            kind = getattr(importlib.import_module(module), name)
         except (Exception, SystemExit) as error:  # the user's own module may raise anything
-            trouble = f"cannot be imported: {type(error).__name__}: {first_line(error)}"
+            trouble = unimportable(target, error)
         else:
             if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
                 trouble = "expected a dataclass whose fields are the keys"

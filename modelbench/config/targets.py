@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import pkgutil
 import sys
 from collections.abc import Mapping
 from types import ModuleType
@@ -37,7 +38,7 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     try:
         function = get_object(target)
     except (Exception, SystemExit) as error:  # an import runs any code, which may raise anything
-        return [f"{path}._target_={target}: {_why(target, error.__cause__ or error)}"]
+        return [f"{path}._target_={target}: {unimportable(target, error.__cause__ or error)}"]
     if not callable(function):
         kind = type(function).__name__
         what = "a module" if isinstance(function, ModuleType) else f"of type {kind}"
@@ -57,8 +58,8 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     return []
 
 
-def _why(target: str, error: BaseException) -> str:
-    """Say what a target lacks and what is near it, or what its import raised."""
+def unimportable(target: str, error: BaseException) -> str:
+    """Say in one line what a target lacks and what is near it, or what its import raised."""
     if not isinstance(error, AttributeError | ModuleNotFoundError):
         return _raised(error)
     held, parts, depth = sys.modules.get(target.partition(".")[0]), target.split("."), 1
@@ -81,7 +82,8 @@ def _lacks(place: str, held: Any, part: str) -> str:
         if getattr(sys.modules.get(place.rpartition(".")[0]), part, None) is not None:
             return f"{what}; {place.rpartition('.')[0]}.{part} can be imported"
         return what
-    close = difflib.get_close_matches(part, dir(held), n=1)
+    below = [module.name for module in pkgutil.iter_modules(getattr(held, "__path__", []))]
+    close = difflib.get_close_matches(part, [*dir(held), *below], n=1)
     return f"{place} has no {part!r}" + (f"; did you mean {place}.{close[0]}?" if close else "")
 
 
