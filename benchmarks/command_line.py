@@ -1,6 +1,6 @@
-"""How long help and a mistake take: python benchmarks/command_line.py.
+"""How long help and a configuration error take: python benchmarks/command_line.py.
 
-Measured in turns with `python -c "import hydra"`, the least that a Hydra program can take.
+Measured interleaved with `python -c "import hydra"`, the least that a Hydra program can take.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from report import report, seconds
 COMMANDS = {
     "import hydra": ["-c", "import hydra"],
     "--help": ["-m", "modelbench", "--help"],
-    "a mistake": ["-m", "modelbench", "image_size=abc"],
-    "five mistakes": ["-m", "modelbench", "model=unet", "image_size=7", "imge_size=3", "seed=x",
+    "an error": ["-m", "modelbench", "image_size=abc"],
+    "five errors": ["-m", "modelbench", "model=unet", "image_size=7", "imge_size=3", "seed=x",
                       "test.benchmark.min=1", "model.num_classes=x"],
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ from modelbench.execution.worker import ASK_NVML
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.flops import count_macs
 from modelbench.measurement.memory.live import inference_peak
-from modelbench.models.fake import on_ghost
+from modelbench.models.fake import on_fake_tensors
 from modelbench.models.workload import Workload
 
 MODELS = {
@@ -95,7 +95,7 @@ def _on(device: str, model: str, words: list[str]) -> tuple[float, int]:
         call = partial(batch.call, module)
         return macs, inference_peak(module, call, batch.named().values())
 
-    return on_ghost(Workload.of(plain, schema.axes(plain), place), act)
+    return on_fake_tensors(Workload.of(plain, schema.axes(plain), place), act)
 
 
 if __name__ == "__main__":

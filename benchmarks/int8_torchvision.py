@@ -1,6 +1,6 @@
 """INT8 of torchvision's models: python benchmarks/int8_torchvision.py [MODEL...].
 
-Each as the quantization stage ships it, in turns with FP32 eager. The weights are random, as
+Each as the quantization stage ships it, interleaved with FP32 eager. The weights are random, as
 torchvision draws them, and heads of zeros are drawn too. Needs torchvision.
 """
 

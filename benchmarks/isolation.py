@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from modelbench.execution.protocol import Order
+    from modelbench.execution.protocol import JobSpec
 
 # Every worker imports this file again, as it does modelbench's own light one: hence the imports
 # inside the functions.
@@ -25,13 +25,13 @@ HOW = "isolated", "in one process"
 
 
 def main() -> None:
-    """Start workers one after the other, then run jobs in turns."""
+    """Start workers one after the other, then run jobs interleaved."""
     from hydra import compose, initialize_config_dir
     from report import report
 
     from modelbench.config import schema
     from modelbench.config.validate import check
-    from modelbench.execution.protocol import Order
+    from modelbench.execution.protocol import JobSpec
     from modelbench.execution.worker import start_server
 
     schema.register()
@@ -40,7 +40,7 @@ def main() -> None:
     config = check(composed, [schema.CONF]).plain
     start_server([config["model"]["build"]["_target_"]])
     with tempfile.TemporaryDirectory() as folder:
-        rows = _workers(Order(config, schema.axes(config), Path(folder), ""))
+        rows = _workers(JobSpec(config, schema.axes(config), Path(folder), ""))
         rows |= _jobs(config, Path(folder))
     slowest = statistics.quantiles(rows["each later worker"], n=10)[-1]
     pairs = zip(*(rows[f"a job, {how}"] for how in HOW), strict=True)
@@ -52,7 +52,7 @@ def main() -> None:
     sys.exit(not report("isolation", rows, goals))
 
 
-def _workers(order: Order) -> dict[str, list[float]]:
+def _workers(spec: JobSpec) -> dict[str, list[float]]:
     from report import seconds
 
     from modelbench.execution.worker import Worker
@@ -60,9 +60,9 @@ def _workers(order: Order) -> dict[str, list[float]]:
     workers: list[Worker] = []
 
     def ready() -> None:
-        worker = Worker(order)
+        worker = Worker(spec)
         workers.append(worker)
-        assert not worker.hello().mistakes
+        assert not worker.ready().errors
 
     first = seconds(ready, 1)
     others = seconds(ready, 20)

@@ -1,7 +1,7 @@
 """Peaks of memory against what is known: python benchmarks/memory.py.
 
 A tensor of 512 MiB as the memory stage measures it, and for three models the training step as it
-is foreseen and as it is measured.
+is estimated and as it is measured.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from report import run_stage, table
 
-from modelbench.measurement.isolated import Send, apart
+from modelbench.measurement.isolated import Send, isolated
 from modelbench.measurement.memory.meter import Meter
 
 KNOWN = 512 * 2**20
@@ -33,7 +33,7 @@ def main() -> None:
     """Run all of it."""
     rows = []
     for number in range(5):
-        (found,) = apart(partial(allocate), CPU)
+        (found,) = isolated(partial(allocate), CPU)
         rows.append(_row(f"512 MiB, {number + 1}", KNOWN / 2**20, found / 2**20, 0.02))
     with tempfile.TemporaryDirectory() as folder:
         for model in MODELS:

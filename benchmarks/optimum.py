@@ -1,8 +1,8 @@
 """Ours against optimum-benchmark 0.6.0: python benchmarks/optimum.py.
 
 The same GPT-2 with random weights from the same folder, 128 tokens, 32 new tokens, batch 1, ten
-samples of each phase; whole commands, in turns. Ours once with the two phases that theirs has, once
-with the third, the MACs and the roofline as well. Theirs needs transformers 4, so each has a
+samples of each phase; whole commands, interleaved. Ours once with the two phases that theirs has,
+once with the third, the MACs and the roofline as well. Theirs needs transformers 4, so each has a
 virtual environment below outputs/benchmarks, made the first time, with the same torch and
 transformers.
 """
@@ -55,7 +55,7 @@ SAME = ["test.benchmark.phases=[prefill,generate]", "test.benchmark.roofline=fal
 
 
 def main() -> None:
-    """Time the four commands in turns; goals as shares of theirs."""
+    """Time the four commands interleaved; goals as shares of theirs."""
     theirs = _environment("optimum-benchmark", PACKAGES)
     ours = _environment("transformers-4", OURS)
     folder = OUTPUTS / "gpt2"

@@ -1,6 +1,6 @@
 """What INT8 and BF16 reach, cost and gain: python benchmarks/quantization.py.
 
-Each model as the quantization stage ships it, in turns with FP32 eager; goals beside. The second
+Each model as the quantization stage ships it, interleaved with FP32 eager; goals beside. The second
 table has all five models with the default schemes.
 """
 

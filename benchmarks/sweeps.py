@@ -26,7 +26,7 @@ def main() -> None:
     jobs = int(sys.argv[1]) if sys.argv[1:] else 1000
     start = time.perf_counter()
     found = plan(["model=cnn", _seeds(VALUES)], [], multirun=True, dry=True)
-    assert not found.mistakes
+    assert not found.errors
     checking = time.perf_counter() - start
     few, more = (_sweep(count)[0] for count in (FEW, MORE))
     each = (more - few) / (MORE - FEW)
@@ -48,7 +48,7 @@ def _seeds(count: int) -> str:
 
 
 def _sweep(count: int) -> tuple[float, list[int]]:
-    """Run a sweep; gives its seconds, and the job process's memory after each further job."""
+    """Run a sweep; returns its seconds, and the job process's memory after each further job."""
     with tempfile.TemporaryDirectory() as name:
         command = [sys.executable, "-m", "modelbench", "--multirun", "model=cnn", "test=structure"]
         start = time.perf_counter()

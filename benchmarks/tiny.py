@@ -105,7 +105,7 @@ def make(model_type: str, name: str) -> tuple[Any, dict[str, Any]]:
 
 
 def shrink(config: Any, patterns: tuple[tuple[str, int], ...]) -> Any:
-    """Make the numbers of a configuration small, within it as well; gives the same one."""
+    """Make the numbers of a configuration small, within it as well; returns the same one."""
     for key, value in list(vars(config).items()):
         if isinstance(value, transformers.PretrainedConfig):
             shrink(value, patterns)
@@ -135,7 +135,7 @@ def shrink(config: Any, patterns: tuple[tuple[str, int], ...]) -> Any:
 
 
 def plain(model: Any) -> Iterator[dict[str, Any]]:
-    """Give inputs that a person would try, by the names that forward takes."""
+    """Yield inputs that a person would try, by the names that forward takes."""
     takes = inspect.signature(model.forward).parameters
     config = model.config
     words = {"input_ids": torch.randint(5, 100, (1, 16))}

@@ -21,7 +21,7 @@ from torchvision.models import get_model_weights, list_models
 from modelbench.config import schema
 from modelbench.config.validate import check
 from modelbench.measurement.compute.flops import count_macs
-from modelbench.models.fake import without_numbers
+from modelbench.models.fake import fake_if_possible
 from modelbench.models.workload import Workload
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
@@ -67,7 +67,7 @@ def _workload(name: str) -> Workload:
 
 
 def _counted(workload: Workload) -> tuple[int, float]:
-    """Give parameters and GMACs of one image."""
+    """Return parameters and GMACs of one image."""
 
     def act(model: torch.nn.Module, batch: object) -> tuple[int, float]:
         call = partial(batch.call, model)  # type: ignore[attr-defined]
@@ -75,11 +75,11 @@ def _counted(workload: Workload) -> tuple[int, float]:
             macs = count_macs(model, call).total
         return sum(p.numel() for p in model.parameters()), macs / 1e9
 
-    return without_numbers(workload, act)
+    return fake_if_possible(workload, act)
 
 
 def _drawn(workload: Workload) -> tuple[float, int]:
-    """Draw as the stage does; give its seconds, and the pictures of the architecture."""
+    """Draw as the stage does; return its seconds, and the pictures of the architecture."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         context = Context(torch.device("cpu"), {}, folder, folder, lambda _: None)

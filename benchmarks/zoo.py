@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _native(model_type: str, name: str, folder: Path) -> str | None:
-    """Make one in a process of its own, and save it; gives what went wrong."""
+    """Make one in a process of its own, and save it; returns what went wrong."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(
         target=_make, args=(model_type, name, folder, theirs)

@@ -53,7 +53,7 @@ class Jobs(BasicSweeper):
 def with_jobs(
     jobs: Sequence[Sequence[str]], combinations: Sequence[Sequence[str]]
 ) -> list[list[str]]:
-    """Give each job with each combination, less what the combination sets too.
+    """Return each job with each combination, less what the combination sets too.
 
     Without jobs these are the combinations alone.
     """

@@ -37,13 +37,13 @@ def starts_at(start: Start) -> Callable[[Loss], Loss]:
     return decorate
 
 
-def guess(outputs: Any, batch: Batch) -> float:  # noqa: ARG001
-    """Give the cross-entropy of guessing: the logarithm of the number of classes."""
+def uniform(outputs: Any, batch: Batch) -> float:  # noqa: ARG001
+    """Return the cross-entropy of guessing: the logarithm of the number of classes."""
     return math.log(max(2, logits_of(outputs).shape[-1]))
 
 
 def logits_of(outputs: Any) -> Tensor:
-    """Give the logits: the output itself, its `logits`, or the first of several.
+    """Return the logits: the output itself, its `logits`, or the first of several.
 
     Raises TypeError where there is none of them.
     """
@@ -63,7 +63,7 @@ def logits_of(outputs: Any) -> Tensor:
     return found
 
 
-@starts_at(guess)
+@starts_at(uniform)
 def next_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     """Cross-entropy of each token given those before it; `outputs.logits` is `[b, t, vocab]`."""
     wanted = batch.named()[tokens]
@@ -72,14 +72,14 @@ def next_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     return cross_entropy(logits.float(), wanted[:, 1:].flatten())
 
 
-@starts_at(guess)
+@starts_at(uniform)
 def same_token(outputs: Any, batch: Batch, tokens: str = "input_ids") -> Tensor:
     """Cross-entropy of each token at its own place; `outputs.logits` is `[b, t, vocab]`."""
     logits = logits_of(outputs).flatten(0, 1)
     return cross_entropy(logits.float(), batch.named()[tokens].flatten())
 
 
-@starts_at(lambda out, batch: guess(out, batch) if logits_of(out).shape[-1] > 1 else None)
+@starts_at(lambda out, batch: uniform(out, batch) if logits_of(out).shape[-1] > 1 else None)
 def classes(outputs: Any, batch: Batch) -> Tensor:
     """Cross-entropy of classes: the batch's labels, or else i modulo their number for sample i.
 
@@ -145,7 +145,7 @@ def mean_square(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     return torch.cat([tensor.flatten() for tensor in floating]).square().mean()
 
 
-@starts_at(guess)
+@starts_at(uniform)
 def first_place(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     """Cross-entropy of where an answer begins and ends: at the first token, in every sample."""
     ends = [outputs.start_logits, outputs.end_logits]
@@ -166,7 +166,7 @@ def ctc(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     return ctc_loss(scores, text.expand(count, -1), torch.full_like(length, steps), length)
 
 
-@starts_at(guess)
+@starts_at(uniform)
 def nothing_there(outputs: Any, batch: Batch) -> Tensor:  # noqa: ARG001
     """Cross-entropy of a detector's queries towards the last class, which is that of nothing."""
     logits = logits_of(outputs).float().flatten(0, -2)

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def upload_sweep(file: Path, sweep: dict[str, Any], tracker: MLflow) -> str | None:
-    """Record a sweep's parent run; give its id, or None where it did not arrive."""
+    """Record a sweep's parent run; return its id, or None where it did not arrive."""
     run_id = tracker.open_sweep(sweep["id"], file.parent, {})
     statuses = [row["status"] for row in sweep["jobs"]]
     counts = {status: statuses.count(status) for status in ("passed", "failed")}

@@ -11,8 +11,9 @@ import pytest
 import torch
 from conftest import Command
 
-from modelbench.execution import runner
-from modelbench.execution.protocol import Hello, Order
+from modelbench.execution import pool as pool_module
+from modelbench.execution.pool import WorkerPool
+from modelbench.execution.protocol import JobSpec, Ready
 from modelbench.measurement.memory.meter import Meter, free, method
 from modelbench.system import accelerator
 from modelbench.system.accelerator import Poisoned, Switches, Unusable, choose
@@ -169,14 +170,14 @@ class PlayedWorker:
     made: list[bool] = []  # noqa: RUF012  (emptied by the test)
     poisoned_anyway = False
 
-    def __init__(self, order: Order) -> None:
-        self.forked = order.forked
-        self.made.append(order.forked)
+    def __init__(self, spec: JobSpec) -> None:
+        self.forked = spec.forked
+        self.made.append(spec.forked)
 
-    def hello(self) -> Hello:
+    def ready(self) -> Ready:
         """Say so."""
         bad = self.forked or self.poisoned_anyway
-        return Hello(poisoned="cuda") if bad else Hello("cuda")
+        return Ready(poisoned="cuda") if bad else Ready("cuda")
 
     def kill(self) -> None:
         """End."""
@@ -189,15 +190,15 @@ def test_a_worker_is_started_afresh_where_a_fork_is_of_no_use(
     """From then on all are; where that does not help the reason is said."""
     monkeypatch.setattr(PlayedWorker, "made", [])
     monkeypatch.setattr(PlayedWorker, "poisoned_anyway", always)
-    monkeypatch.setattr(runner, "Worker", PlayedWorker)
+    monkeypatch.setattr(pool_module, "Worker", PlayedWorker)
     config: dict[str, Any] = {"model": {"limits": {}}}
     job = type("Job", (), {"config": config, "axes": {}, "directory": tmp_path})
-    desk = runner._Desk(job)  # type: ignore[arg-type]
-    hello, trouble = desk.greet(lambda _: None)
+    pool = WorkerPool(job)  # type: ignore[arg-type]
+    ready, reason = pool.start(lambda _: None)
     assert PlayedWorker.made == [True, False]
     if always:
-        assert hello is None
-        assert trouble is not None
-        assert "importing the model's code starts CUDA and then forks" in trouble
+        assert ready is None
+        assert reason is not None
+        assert "importing the model's code starts CUDA and then forks" in reason
     else:
-        assert (hello, trouble) == (Hello("cuda"), None)
+        assert (ready, reason) == (Ready("cuda"), None)

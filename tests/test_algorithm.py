@@ -152,7 +152,7 @@ def test_half_precision_trains_under_autocast(command: Command) -> None:
     assert "train in fp32, bf16 or fp16" in stage["reason"]
 
 
-def test_mistakes_in_the_optimizer_are_said_beforehand(command: Command) -> None:
+def test_errors_in_the_optimizer_are_said_beforehand(command: Command) -> None:
     """One that does not exist, one that is no class, arguments that it does not take."""
     done = command("test=algorithm", "test.algorithm.optimizer._target_=torch.optim.Adamw")
     assert done.status == 1

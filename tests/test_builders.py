@@ -232,7 +232,7 @@ class Boxes(nn.Module):
         self.score = nn.Parameter(torch.ones(1))
 
     def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]] | None = None) -> Any:
-        """Give scores, or losses."""
+        """Return scores, or losses."""
         if targets is None:
             return [{"scores": self.score * len(images)} for _ in images]
         assert [list(t["boxes"].shape) for t in targets] == [[1, 4]] * len(images)

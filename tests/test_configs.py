@@ -36,12 +36,12 @@ YAMLS = sorted(schema.CONF.rglob("*.yaml"))
 
 
 def composed(*overrides: str) -> dict[str, Any]:
-    """Compose a plain configuration that has no mistakes."""
+    """Compose a plain configuration that has no errors."""
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         config = compose("config", list(overrides))
     checked = check(config, [schema.CONF])
-    assert checked.mistakes == []
+    assert checked.errors == []
     return checked.plain
 
 
@@ -66,13 +66,13 @@ def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision, "entry", lambda *_: entry)
     monkeypatch.setattr(timm, "entry", lambda *_: {})
     monkeypatch.setattr("modelbench.config.describe._TOLD", {})  # what is told here is of these
-    monkeypatch.setattr(locate, "trouble", lambda target, real=locate.trouble: (
+    monkeypatch.setattr(locate, "unlocatable", lambda target, real=locate.unlocatable: (
         None if target.startswith(("torchvision.", "timm.")) else real(target)
     ))  # fmt: skip
 
 
 def words(path: Path) -> list[str]:
-    """Give the command that a YAML opens with, without `python -m modelbench`."""
+    """Return the command that a YAML opens with, without `python -m modelbench`."""
     lines = path.read_text(encoding="utf-8").splitlines()
     (line,) = (line for line in lines[:3] if line.startswith("#   python -m modelbench"))
     return shlex.split(line)[4:]
@@ -80,7 +80,7 @@ def words(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_each_yaml_composes(path: Path) -> None:
-    """Each option, chosen by its name, has no mistakes, and says what it is for."""
+    """Each option, chosen by its name, has no errors, and says what it is for."""
     lines = path.read_text(encoding="utf-8").splitlines()
     first = next(line for line in lines if not line.startswith("# @"))
     assert first.startswith("# ")
@@ -92,7 +92,7 @@ def test_each_yaml_composes(path: Path) -> None:
 
 
 def test_the_command_in_each_yaml_is_right() -> None:
-    """The exact command that a YAML opens with has no mistakes either."""
+    """The exact command that a YAML opens with has no errors either."""
     for path in YAMLS:
         composed(*(word for word in words(path) if word != "--multirun"))
 
@@ -189,12 +189,12 @@ def test_each_checkpoint_of_a_sweep_is_asked_once(
     words = ["model=huggingface", f"model.checkpoint={','.join(folders)}"]
     for _ in range(2):
         made = plan([*words, "batch_size=1,2"], [], multirun=True, dry=True)
-        assert made.mistakes == []
+        assert made.errors == []
         assert asked == folders
     assert len(composed) == 2  # once for each plan
     (Path(folders[0]) / "config.json").write_text("{}")
     made = plan(words, [], multirun=True, dry=True)
-    assert "names no architectures" in made.mistakes[0]
+    assert "names no architectures" in made.errors[0]
     assert asked == [*folders, folders[0]]
 
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.numerics.consistency import Difference, alone_and_together, among_others
-from modelbench.precision.shipped import Reach, Shipped
+from modelbench.precision.converted import ConvertedModel, Coverage
 from modelbench.stages.dynamic.rounding import INT8, TF32, distance
 
 SAMPLES, TOKENS, WIDTH = 3, 4, 8
 
 
 class Says(nn.Module):
-    """Gives what a function makes of a batch of sequences."""
+    """Returns what a function makes of a batch of sequences."""
 
     def __init__(self, function: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -108,11 +108,11 @@ def test_rounding_is_no_leak_and_a_leak_no_rounding(dtype: torch.dtype) -> None:
 def test_the_distance_of_numbers_follows_from_how_a_model_multiplies() -> None:
     """In its own type, in TF32, or in integers of 8 bits."""
     layer = nn.Linear(2, 2)
-    own, low = Reach(0, 6, {}), Reach(6, 6, None)
+    own, low = Coverage(0, 6, {}), Coverage(6, 6, None)
     single = torch.finfo(torch.float32).eps
-    assert distance(Shipped(layer, own)) == single
-    assert distance(Shipped(layer, low)) == TF32
-    half = Shipped(layer.bfloat16(), low, dtype=torch.bfloat16)
+    assert distance(ConvertedModel(layer, own)) == single
+    assert distance(ConvertedModel(layer, low)) == TF32
+    half = ConvertedModel(layer.bfloat16(), low, dtype=torch.bfloat16)
     assert distance(half) == torch.finfo(torch.bfloat16).eps
-    assert distance(Shipped(layer, low, quantized=True)) == INT8
-    assert distance(Shipped(layer, own, quantized=True)) == single  # stores them only
+    assert distance(ConvertedModel(layer, low, quantized=True)) == INT8
+    assert distance(ConvertedModel(layer, own, quantized=True)) == single  # stores them only

@@ -23,7 +23,7 @@ from modelbench.stages.structure.experts import idle_params
 
 
 def macs_of(found: Counted) -> Macs:
-    """Give the MACs of what was counted."""
+    """Return the MACs of what was counted."""
     assert found.macs is not None
     return found.macs
 

@@ -19,12 +19,12 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def blocks(file: Path) -> list[tuple[str, str]]:
-    """Give the language and text of a page's code blocks."""
+    """Return the language and text of a page's code blocks."""
     return BLOCK.findall(file.read_text(encoding="utf-8"))
 
 
 def commands(file: Path) -> list[str]:
-    """Give the commands of a page that run modelbench itself."""
+    """Return the commands of a page that run modelbench itself."""
     lines = [line for kind, text in blocks(file) if kind == "bash" for line in text.splitlines()]
     return [line for line in lines if line.startswith("python -m modelbench ")]
 
@@ -46,7 +46,7 @@ LONG = ("model=stable_diffusion", "--multirun", "model=class_", "image_size=64",
 
 
 def marked(line: str) -> Any:
-    """Give a command as a parameter, slow where it takes long."""
+    """Return a command as a parameter, slow where it takes long."""
     slow = any(word in line for word in LONG)
     return pytest.param(line, RUNS[line], id=line, marks=[pytest.mark.slow] if slow else [])
 

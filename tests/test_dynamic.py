@@ -11,7 +11,7 @@ import pytest
 from conftest import Command
 
 from modelbench.stages.dynamic.growth import Power
-from modelbench.stages.dynamic.search import find_needs
+from modelbench.stages.dynamic.search import find_constraints
 
 SEARCH, CALL = "test.dynamic.search_s=10", "test.dynamic.call_s=1000000"
 
@@ -26,13 +26,13 @@ def stage_of(command: Command, *words: str) -> dict[str, Any]:
 
 
 def told(stage: dict[str, Any], axis: str) -> str:
-    """Give the sentence about an axis."""
+    """Return the sentence about an axis."""
     (note,) = (n for n in stage["details"]["notes"] if n.startswith(f"{axis}: "))
     return str(note)
 
 
 def values(stage: dict[str, Any]) -> dict[str, float]:
-    """Give the metrics by their short names."""
+    """Return the metrics by their short names."""
     return {name.partition("/")[2]: m["value"] for name, m in stage["metrics"].items()}
 
 
@@ -105,8 +105,8 @@ def test_nothing_is_foreseen_of_a_size_that_a_run_has_ruled_out(command: Command
     stage = stage_of(command, "model.build._target_=planted.Positions", *words)
     said = told(stage, "image_size")
     greatest = re.search(r"to ([\d,]+) \([\d,]+ does not work", said)
-    foreseen = re.search(r"([\d,]+) takes [\d,]+ MiB \(foreseen; not run", said)
-    assert greatest is None or foreseen is None
+    estimated = re.search(r"([\d,]+) takes [\d,]+ MiB \(estimated; not run", said)
+    assert greatest is None or estimated is None
 
 
 def test_limits_and_the_sentence_do_not_contradict_each_other(command: Command) -> None:
@@ -153,14 +153,14 @@ def test_a_model_that_works_at_no_size_fails(command: Command) -> None:
 
 
 def test_what_needs_too_much_is_not_run(command: Command) -> None:
-    """It is foreseen, and so is the largest that fits, which is run."""
+    """It is estimated, and so is the largest that fits, which is run."""
     words = ("test.dynamic.image_size=[32,64,128,2048]", "test.dynamic.memory_mib=20", CALL)
     stage = stage_of(command, *words)
     said = told(stage, "image_size")
     assert "2,048 needs 0.7 GiB, and was not run (test.dynamic.memory_mib)" in said
     largest = values(stage)["image_size/largest"]
     assert 128 < largest < 2048
-    assert f"{int(largest):,} takes 20 MiB (foreseen" in said
+    assert f"{int(largest):,} takes 20 MiB (estimated" in said
 
 
 def test_a_text_model(command: Command) -> None:
@@ -178,7 +178,7 @@ def test_a_text_model(command: Command) -> None:
     assert any(w.startswith("sequence_length=1100: IndexError") for w in stage["warnings"])
 
 
-def test_wrong_lists_are_mistakes(command: Command) -> None:
+def test_wrong_lists_are_configuration_errors(command: Command) -> None:
     """Zero, a negative size, text, each said before anything runs."""
     for given, wanted in (
         ("[0]", "expected more than 0"),
@@ -231,7 +231,7 @@ def test_needs_are_found_over_the_whole_range(
     works: Callable[[int], bool], size: int, wanted: str
 ) -> None:
     """Also far from the usual size, windows and holes too, with both sides of each border."""
-    assert find_needs(works, size, lambda: False).told() == wanted
+    assert find_constraints(works, size, lambda: False).told() == wanted
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -248,34 +248,34 @@ def test_any_two_borders_and_a_step_are_found(seed: int) -> None:
         tried.append(n)
         return n % step == 0 and least <= n <= greatest
 
-    needs = find_needs(works, usual, lambda: False, 10**6)
-    assert (needs.step, needs.divisor) == (step, step)
-    assert (needs.least, needs.greatest) == (least, greatest)
-    assert needs.holes == needs.also == []
+    constraints = find_constraints(works, usual, lambda: False, 10**6)
+    assert (constraints.step, constraints.divisor) == (step, step)
+    assert (constraints.least, constraints.greatest) == (least, greatest)
+    assert constraints.holes == constraints.also == []
     assert len(tried) == len(set(tried)) < 140
 
 
 def test_a_run_has_the_last_word() -> None:
     """What shapes alone have shown on its side is not believed any more."""
-    needs = find_needs(lambda n: True, 256, lambda: False)
-    assert needs.revised({1024: True}).told(1024) == (
+    constraints = find_constraints(lambda n: True, 256, lambda: False)
+    assert constraints.revised({1024: True}).told(1024) == (
         "any size from 1 up (run to 1,024, on shapes alone to 16,384)"
     )
-    limited = needs.revised({1024: True, 1025: False})
+    limited = constraints.revised({1024: True, 1025: False})
     assert limited.told(1024) == "any size from 1 to 1,024 (1,025 does not work)"
     assert not any(limited.claims(n) for n in (1025, 4096, 16384))
-    higher = needs.revised({1: False, 64: True})
+    higher = constraints.revised({1: False, 64: True})
     assert (higher.least, higher.below) == (64, 1)
     assert "between 1 and 64 none was tried" in higher.told()
 
 
 def test_a_search_that_has_no_time_says_so() -> None:
     """And claims nothing that it has not seen."""
-    found = find_needs(lambda n: True, 100, lambda: True)
+    found = find_constraints(lambda n: True, 100, lambda: True)
     assert not found.complete
     assert found.told() == "100; no time was left to find others"
     calls = iter(range(12))
-    some = find_needs(lambda n: n >= 75, 299, lambda: next(calls, None) is None)
+    some = find_constraints(lambda n: n >= 75, 299, lambda: next(calls, None) is None)
     assert some.told().startswith("any size from 107 up (43 does not work; between 43 and 107")
     assert some.told().endswith("tried to 300; not all was tried)")
 
@@ -320,7 +320,7 @@ def test_what_is_random_tells_nothing_of_the_batch(command: Command) -> None:
 
 
 def test_input_that_fits_nowhere_is_never_made(command: Command) -> None:
-    """A million pixels squared are foreseen on shapes alone, and not run."""
+    """A million pixels squared are estimated on shapes alone, and not run."""
     stage = stage_of(command, "test.dynamic.image_size=[32,1000000]")
     assert stage["status"] == "passed"
     assert re.search(r"1,000,000 needs [\d,.]+ GiB, and was not run", told(stage, "image_size"))

@@ -33,9 +33,9 @@ def test_every_job_with_every_combination() -> None:
 
 
 @pytest.mark.parametrize("name", ["all_models", "smoke"])
-def test_shipped_experiments_have_no_mistakes(name: str) -> None:
+def test_shipped_experiments_have_no_errors(name: str) -> None:
     """Also in a job that is not the first."""
-    assert plan([f"+experiment={name}"], [], multirun=True, dry=True).mistakes == []
+    assert plan([f"+experiment={name}"], [], multirun=True, dry=True).errors == []
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def experiment(folder: Path, sweeper: str) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("sweeper", "mistakes"),
+    ("sweeper", "errors"),
     [
         ("jobs: [[model=cnn], [model=cnm]]", ["model=cnm: unknown model; did you mean cnn?"]),
         ("jobs: [[model=cnn], [model=cnn, image_size=2]]", ["image_size=2: too small for cnn"]),
@@ -80,14 +80,14 @@ def experiment(folder: Path, sweeper: str) -> list[Path]:
     ],
 )
 def test_every_job_of_an_experiment_is_checked_first(
-    sweeper: str, mistakes: list[str], tmp_path: Path
+    sweeper: str, errors: list[str], tmp_path: Path
 ) -> None:
     """Those that it lists, and those that its parameters stand for."""
     folders = experiment(tmp_path, sweeper)
     schema.register()
-    found = plan(["+experiment=own"], folders, multirun=True, dry=True).mistakes
-    assert len(found) == len(mistakes)
-    assert all(part in whole for part, whole in zip(mistakes, found, strict=True))
+    found = plan(["+experiment=own"], folders, multirun=True, dry=True).errors
+    assert len(found) == len(errors)
+    assert all(part in whole for part, whole in zip(errors, found, strict=True))
 
 
 def test_several_jobs_want_multirun(command: Command) -> None:

@@ -65,7 +65,7 @@ class Residual(nn.Module):
         self.second = nn.Linear(8, 8)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give x and what is made of it."""
+        """Return x and what is made of it."""
         y: Tensor = self.second(self.drop(self.act(self.first(x))))
         return x * 2 + y.view(-1, 8).contiguous()
 
@@ -123,7 +123,7 @@ class Blocks(nn.Module):
         self.blocks = nn.ModuleList(Attention() for _ in range(count))
 
     def forward(self, x: Tensor) -> Any:
-        """Give a dataclass, as many models do."""
+        """Return a dataclass, as many models do."""
         for block in self.blocks:
             x = block(x)
         return Output(x, x.sum())
@@ -410,7 +410,7 @@ def test_a_model_that_gives_a_generator_has_a_reason(command: Command) -> None:
     assert "Lazy" in stage["reason"]
 
 
-def test_wrong_settings_are_mistakes(command: Command) -> None:
+def test_wrong_settings_are_configuration_errors(command: Command) -> None:
     """Each with what was expected."""
     done = command("model=toy", "test=visualization", "test.visualization.nodes=3")
     assert done.status == 1

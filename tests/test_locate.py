@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modelbench.config.locate import trouble
-from modelbench.config.targets import misfits
+from modelbench.config.locate import unlocatable
+from modelbench.config.targets import signature_errors
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from modelbench.config.targets import misfits
 )
 def test_what_exists_is_no_trouble(target: str) -> None:
     """Ours, lazy modules, compiled ones, the standard library's."""
-    assert trouble(target) is None
+    assert unlocatable(target) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_exists_is_no_trouble(target: str) -> None:
 )
 def test_what_does_not_exist_is_explained(target: str, message: str) -> None:
     """The explanation names what was meant, where something is close."""
-    found = trouble(target)
+    found = unlocatable(target)
     assert found is not None
     assert message in found
 
@@ -51,8 +51,8 @@ def test_nothing_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "own.py").write_text("import sys\nsys.exit('imported')\n")
     (tmp_path / "my-net.py").write_text("class Net: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert trouble("own.Net") is None
-    assert trouble("my-net.Net") is None
+    assert unlocatable("own.Net") is None
+    assert unlocatable("my-net.Net") is None
     assert not {"own", "my-net"} & set(sys.modules)
 
 
@@ -85,6 +85,6 @@ def test_the_worker_finds_what_a_package_lacks(
         "made.broken.Net": "cannot be imported: ModuleNotFoundError: No module named 'nowhere_at",
     }
     for target, message in wanted.items():
-        (said,) = misfits("model.build", {"_target_": target})
+        (said,) = signature_errors("model.build", {"_target_": target})
         assert said.startswith(f"model.build._target_={target}: {message}"), said
         assert "\n" not in said

@@ -1,4 +1,4 @@
-"""The memory stage measures exactly, and foresees what it measures."""
+"""The memory stage measures exactly, and estimates what it measures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from conftest import Command
 from torch import nn
 
-from modelbench.measurement.isolated import Ended, Send, apart
+from modelbench.measurement.isolated import Ended, Send, isolated
 from modelbench.measurement.memory.live import Live, Saved, inference_peak
 from modelbench.measurement.memory.meter import Meter, give_back, load_libraries
 
@@ -28,7 +28,7 @@ def stage_of(command: Command, *words: str) -> dict[str, Any]:
 
 
 def values(stage: dict[str, Any]) -> dict[str, float]:
-    """Give the metrics by their short names."""
+    """Return the metrics by their short names."""
     return {name.partition("/")[2]: m["value"] for name, m in stage["metrics"].items()}
 
 
@@ -48,7 +48,7 @@ def test_weights_gradients_and_state_are_exact(command: Command) -> None:
 
 
 def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
-    """Within 2%, and named as what was not foreseen."""
+    """Within 2%, and named as what was not estimated."""
     stage = stage_of(command, "model.build._target_=planted.Spike")
     found = values(stage)
     assert found["inference_peak_mib"] == pytest.approx(512, rel=0.02)
@@ -57,7 +57,7 @@ def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
 
 
 def test_a_training_that_ends_the_process_loses_nothing_else(command: Command) -> None:
-    """Inference is measured, training is foreseen, and the reason says how it ended."""
+    """Inference is measured, training is estimated, and the reason says how it ended."""
     stage = stage_of(command, "model.build._target_=planted.DiesTraining")
     assert stage["status"] == "failed"
     assert stage["reason"] == "training: the process ended with status 7"
@@ -88,7 +88,7 @@ def test_a_scripted_part_takes_no_hooks_and_training_is_foreseen(command: Comman
 
 
 def notes(stage: dict[str, Any]) -> list[str]:
-    """Give what is said."""
+    """Return what is said."""
     said: list[str] = stage["details"]["notes"]
     return said
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_foreseen_only(
     """A batch that takes more than there is."""
     stage = stage_of(command, "batch_size=4", "image_size=32", "test.memory.margin=0.0000000001")
     assert {"training_peak_mib", "inference_peak_mib"}.isdisjoint(values(stage))
-    assert any("inference is foreseen only: it needs" in note for note in notes(stage))
+    assert any("inference is estimated only: it needs" in note for note in notes(stage))
 
 
 def test_a_precision_of_inference_has_no_training(command: Command) -> None:
@@ -122,7 +122,7 @@ def allocate(size: int, send: Send) -> None:
 
 def test_a_known_peak_is_found() -> None:
     """512 MiB within 2%, also once it has gone."""
-    held, peak, after = apart(partial(allocate, 512 * MIB), CPU)
+    held, peak, after = isolated(partial(allocate, 512 * MIB), CPU)
     assert held == pytest.approx(512 * MIB, rel=0.02)
     assert peak == pytest.approx(512 * MIB, rel=0.02)
     assert after < 16 * MIB
@@ -155,20 +155,20 @@ def sleep(send: Send) -> None:
 
 def test_a_process_that_dies_hangs_or_raises() -> None:
     """What it sent before is there; then comes how it ended."""
-    found = apart(die, CPU)
+    found = isolated(die, CPU)
     assert next(found) == 1
     with pytest.raises(Ended, match="ended with status 3"):
         next(found)
-    found = apart(fail, CPU)
+    found = isolated(fail, CPU)
     assert next(found) == "before"
     with pytest.raises(RuntimeError, match="Local: why"):
         next(found)
     with pytest.raises(TimeoutError, match=r"not done after 0\.2 s"):
-        next(apart(sleep, CPU, timeout_s=0.2))
+        next(isolated(sleep, CPU, timeout_s=0.2))
 
 
 def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> None:
-    """Foresee and measure one convolution."""
+    """Estimate and measure one convolution."""
     torch.set_num_threads(1)
     give_back()
     load_libraries(CPU)
@@ -196,7 +196,7 @@ def convolve(make: Callable[[], nn.Module], dtype: torch.dtype, send: Send) -> N
 )
 def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) -> None:
     """In each type: blocks of channels, or windows of the input, as this CPU computes it."""
-    told, found = apart(partial(convolve, make, dtype), CPU)
+    told, found = isolated(partial(convolve, make, dtype), CPU)
     assert found == pytest.approx(told, rel=0.1, abs=6 * MIB)
 
 

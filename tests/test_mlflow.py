@@ -37,7 +37,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, empty_store: Path) -> Path:
-    """Give a folder with an empty store in it."""
+    """Return a folder with an empty store in it."""
     (tmp_path / "outputs").mkdir()
     shutil.copy(empty_store, tmp_path / "outputs" / "mlflow.db")
     return tmp_path
@@ -54,7 +54,7 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def runs(folder: Path, experiment: str = "modelbench") -> list[Run]:
-    """Give the runs of the store in `folder`, the oldest first."""
+    """Return the runs of the store in `folder`, the oldest first."""
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder}/outputs/mlflow.db")
@@ -65,7 +65,7 @@ def runs(folder: Path, experiment: str = "modelbench") -> list[Run]:
 
 
 def artifacts(run: Run) -> set[str]:
-    """Give the names of a run's files."""
+    """Return the names of a run's files."""
     folder = Path(str(run.info.artifact_uri).removeprefix("file://"))
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 

@@ -46,7 +46,7 @@ class Box:
     right: float
 
     def holds(self, other: Box) -> bool:
-        """Tell whether the other lies within."""
+        """Return whether the other lies within."""
         return self.left - SLACK <= other.left and other.right <= self.right + SLACK
 
 
@@ -72,7 +72,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def _outline(group: ET.Element) -> Box:
-    """Give the extent of a node's or a frame's shape."""
+    """Return the extent of a node's or a frame's shape."""
     xs: list[float] = []
     for shape in group.iter():
         kind = shape.tag.removeprefix(NS)
@@ -87,7 +87,7 @@ def _outline(group: ET.Element) -> Box:
 
 @cache
 def _advances() -> dict[str, float]:
-    """Give the width of each character of the font that is shipped, in ems."""
+    """Return the width of each character of the font that is shipped, in ems."""
     with TTFont(font.FILE) as shipped:
         em, advances = shipped["head"].unitsPerEm, shipped["hmtx"]
         return {chr(code): advances[name][0] / em for code, name in shipped.getBestCmap().items()}
@@ -98,7 +98,7 @@ def _width(text: str, size: float) -> float:
 
 
 def _text(element: ET.Element) -> Box:
-    """Give the extent of a text, by the font that the file brings."""
+    """Return the extent of a text, by the font that the file brings."""
     told = "".join(element.itertext())
     wide = _width(told, float(element.attrib["font-size"]))
     x, anchor = float(element.attrib["x"]), element.attrib["text-anchor"]
@@ -107,7 +107,7 @@ def _text(element: ET.Element) -> Box:
 
 
 def _labels(svg: Path) -> Iterator[tuple[str, Box, Box]]:
-    """Give each text with what has to hold it."""
+    """Yield each text with what has to hold it."""
     root = ET.parse(svg).getroot()
     graph = root.find(f"{NS}g")
     assert graph is not None

@@ -24,8 +24,8 @@ from modelbench.measurement.numerics.fidelity import fidelity, first_not_finite
 from modelbench.models.workload import Workload
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
+from modelbench.precision.converted import ConvertedModel, Coverage
 from modelbench.precision.rewrite import Flat, Subpixel, rewrite
-from modelbench.precision.shipped import Reach, Shipped
 from modelbench.stages.quantization.probe import TooSlow, call_within, slowdown
 
 # torch's and torchao's own, of which there are many while a model is exported.
@@ -39,7 +39,7 @@ from modelbench.precision.scheme import Scheme
 
 @dataclass(frozen=True)
 class Raises(Scheme):
-    def ship(self, workload, *, phases):
+    def convert(self, workload, *, phases):
         raise ValueError("as it does")
 """
 X86 = pytest.mark.skipif(
@@ -52,15 +52,15 @@ def workload(*overrides: str) -> Workload:
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         checked = check(compose("config", list(overrides)), [schema.CONF])
-    assert not checked.mistakes
+    assert not checked.errors
     return Workload.of(checked.plain, schema.axes(checked.plain), CPU)
 
 
-def shipped(given: Workload, **changes: Any) -> Shipped:
+def converted(given: Workload, **changes: Any) -> ConvertedModel:
     """Bring a workload's model into its precision, uncompiled unless asked for otherwise."""
-    made: Shipped = instantiate({**(given.scheme or {}), "compile": False, **changes}).ship(
-        given, phases=False
-    )
+    made: ConvertedModel = instantiate(
+        {**(given.scheme or {}), "compile": False, **changes}
+    ).convert(given, phases=False)
     return made
 
 
@@ -144,13 +144,13 @@ def test_calibration_never_sees_what_the_outcome_is_judged_by() -> None:
 def test_static_reaches_convolutions(tmp_path: Path) -> None:
     """Ordinary and transposed ones; the file gives the same model again."""
     given = workload("model=unet", "image_size=32", "precision=int8_static")
-    made = shipped(given, batches=2)
+    made = converted(given, batches=2)
     model, batch = given.build(), given.batch()
     macs = count_phase(lambda net, each: lambda: each.call(net), model, batch, quick=True)
     assert macs is not None
-    assert made.reach.macs(macs.total, dict(macs.by_module)) == pytest.approx(1)
-    assert made.reach.params > 0.99
-    assert made.reach.kept == ()
+    assert made.coverage.macs(macs.total, dict(macs.by_module)) == pytest.approx(1)
+    assert made.coverage.params > 0.99
+    assert made.coverage.kept == ()
     with torch.inference_mode():
         wanted, found = batch.call(model), batch.call(made.model)
         file = tmp_path / "unet.pt2"
@@ -166,9 +166,9 @@ def test_static_reaches_convolutions(tmp_path: Path) -> None:
 def test_without_a_compiler_it_is_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     """And says so; the output is the same but for rounding."""
     given = workload("model=cnn", "precision=int8_static")
-    wanted = given.batch().call(shipped(given, batches=2).model)
+    wanted = given.batch().call(converted(given, batches=2).model)
     monkeypatch.setattr(static, "no_compiler", lambda: "none was found")
-    made = shipped(given, batches=2, compile=True)
+    made = converted(given, batches=2, compile=True)
     assert not made.compiles
     assert made.notes == ["lowered to oneDNN's operations without a compiler (none was found)"]
     found = given.batch().call(made.model)
@@ -178,14 +178,14 @@ def test_without_a_compiler_it_is_lowered(monkeypatch: pytest.MonkeyPatch) -> No
 def test_coverage_of_a_tied_weight_is_that_of_what_it_became() -> None:
     """GPT-2's head becomes INT8, its embedding stays: two where one was."""
     given = workload("model=gpt2", "+model.build.config.n_layer=1", "precision=int8_dynamic")
-    made = shipped(given)
-    assert made.reach.computed is not None
-    assert {"lm_head", "transformer.h.0.attn.c_attn"} <= made.reach.computed.keys()
+    made = converted(given)
+    assert made.coverage.computed is not None
+    assert {"lm_head", "transformer.h.0.attn.c_attn"} <= made.coverage.computed.keys()
     head = 50257 * 768
     layer = 12 * 768**2
-    assert made.reach.weights == head + layer
-    assert made.reach.params == pytest.approx((head + layer) / (2 * head + layer), rel=0.02)
-    assert "Embedding transformer.wte" in made.reach.kept
+    assert made.coverage.weights == head + layer
+    assert made.coverage.params == pytest.approx((head + layer) / (2 * head + layer), rel=0.02)
+    assert "Embedding transformer.wte" in made.coverage.kept
 
 
 def test_the_best_takes_what_reaches_the_most() -> None:
@@ -194,7 +194,7 @@ def test_the_best_takes_what_reaches_the_most() -> None:
     assert made is not None
     assert list(made["of"]) == ["int8_dynamic", "int8_static"]
     given = workload("model=gpt2", "+model.build.config.n_layer=1", "precision=int8")
-    assert instantiate(made, _convert_="all").ship(given, phases=True).chosen == "int8_dynamic"
+    assert instantiate(made, _convert_="all").convert(given, phases=True).chosen == "int8_dynamic"
 
 
 def test_the_stage_compares_with_single_precision(command: Command) -> None:
@@ -302,7 +302,7 @@ def test_schemes_of_a_gpu(command: Command) -> None:
 def test_tf32_is_on_while_the_model_runs_and_no_longer() -> None:
     """Single precision beside it keeps its own."""
     seen: list[bool] = []
-    made = Cast(tf32=True).ship(workload("model=cnn"), phases=False)
+    made = Cast(tf32=True).convert(workload("model=cnn"), phases=False)
     for layer in made.model.modules():
         layer.register_forward_hook(lambda *_: seen.append(torch.backends.cuda.matmul.allow_tf32))
     before = torch.backends.cuda.matmul.allow_tf32
@@ -326,6 +326,6 @@ def test_a_layer_that_does_not_run_covers_nothing() -> None:
 
     model = Half()
     macs = count_macs(model, lambda: model(torch.ones(1, 8)))
-    assert Reach(0, 1, {"part.rests": inf}).macs(macs.total, dict(macs.by_module)) == 0
-    assert Reach(0, 1, {"part.runs": inf}).macs(macs.total, dict(macs.by_module)) == 1
-    assert Reach(0, 1, {"part.runs.new": 64.0}).macs(macs.total, dict(macs.by_module)) == 1
+    assert Coverage(0, 1, {"part.rests": inf}).macs(macs.total, dict(macs.by_module)) == 0
+    assert Coverage(0, 1, {"part.runs": inf}).macs(macs.total, dict(macs.by_module)) == 1
+    assert Coverage(0, 1, {"part.runs.new": 64.0}).macs(macs.total, dict(macs.by_module)) == 1

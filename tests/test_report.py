@@ -28,7 +28,7 @@ CHROMIUM = next(
 
 
 def document(**stages: Any) -> dict[str, Any]:
-    """Give the content of a `results.json`."""
+    """Return the content of a `results.json`."""
     blank: dict[str, Any] = {"status": "passed", "reason": None, "seconds": 1.0, "metrics": {},
                              "details": {}, "warnings": [], "artifacts": []}  # fmt: skip
     return {
@@ -128,7 +128,7 @@ def test_pictures_are_embedded_once_and_within_the_size(tmp_path: Path) -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    """Give the jobs of a sweep over two sizes and two precisions, of which one failed."""
+    """Return the jobs of a sweep over two sizes and two precisions, of which one failed."""
     found: list[dict[str, Any]] = []
     for size in (32, 64):
         for precision in ("fp32", "bf16"):

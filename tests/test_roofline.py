@@ -1,4 +1,4 @@
-"""Peaks are kept for the machine, phases are placed below them, and throughput has its knee."""
+"""Peaks are kept for the machine, phases are placed below them, and throughput saturates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TINY = ("model=stable_diffusion", "model.variant=tiny", "model.steps=3")
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a cache of its own."""
+    """Return a cache of its own."""
     monkeypatch.setattr(measured, "user_cache_path", lambda _: tmp_path / "cache")
     return tmp_path / "cache" / "peaks.json"
 
@@ -144,12 +144,12 @@ def test_a_phase_that_looks_at_numbers_is_run_if_it_is_quick() -> None:
 def test_the_knee() -> None:
     """The least size within a tenth of the greatest rate."""
     points = [Point(1, 1, 100), Point(2, 1, 190), Point(4, 2, 200), Point(8, 4, 205)]
-    assert Growth(points, None).knee == points[1]
-    assert Growth([], None).knee is None
+    assert Growth(points, None).saturation == points[1]
+    assert Growth([], None).saturation is None
 
 
 def test_growth_stops_before_a_call_takes_too_long() -> None:
-    """Foreseen from the size before, and said."""
+    """Estimate from the size before, and said."""
     asked: list[int] = []
 
     def at(size: int) -> Callable[[], None]:

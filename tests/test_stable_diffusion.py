@@ -57,7 +57,7 @@ def test_every_stage_on_the_tiny_variant(command: Command) -> None:
 
 @pytest.fixture
 def pipeline() -> Any:
-    """Give a pipeline of diffusers, quiet."""
+    """Return a pipeline of diffusers, quiet."""
     made = stable_diffusion()
     made.set_progress_bar_config(disable=True)
     return made

@@ -24,11 +24,11 @@ from modelbench.precision.compiling import (
     no_compiler,
     products_in_8_bits,
 )
+from modelbench.precision.converted import ConvertedModel
+from modelbench.precision.coverage import lowered
 from modelbench.precision.quantizers import x86
-from modelbench.precision.reached import lowered
 from modelbench.precision.reloading import alike, changed
 from modelbench.precision.rewrite import rewrite
-from modelbench.precision.shipped import Shipped
 from modelbench.precision.static import Static
 from modelbench.precision.weights import Weights
 from modelbench.results import Report, Skip
@@ -118,17 +118,17 @@ def workload(model: nn.Module | type[nn.Module], shape: Any = IMAGE, **node: Any
     return Workload("own", {}, torch.device("cpu"), recipe, {"0": Noise(shape)})
 
 
-def share(given: Workload, made: Shipped) -> float:
-    """Give the share of MACs that a scheme reaches."""
+def share(given: Workload, made: ConvertedModel) -> float:
+    """Return the share of MACs that a scheme reaches."""
     macs = count_phase(
         lambda m, batch: lambda: batch.call(m), given.build(), given.batch(), quick=True
     )
     assert macs is not None
-    return made.reach.macs(macs.total, dict(macs.by_module))
+    return made.coverage.macs(macs.total, dict(macs.by_module))
 
 
-def kept(given: Workload, made: Shipped) -> float:
-    """Give the ratio of signal to noise in dB."""
+def kept(given: Workload, made: ConvertedModel) -> float:
+    """Return the ratio of signal to noise in dB."""
     batch = given.batch()
     with torch.inference_mode():
         found = fidelity(batch.call(given.build()), batch.call(made.model)).sqnr_db
@@ -141,7 +141,7 @@ def kept(given: Workload, made: Shipped) -> float:
 def test_a_residual_block_is_quantized(tmp_path: Path, *, inplace: bool) -> None:
     """Whole, in place or not, and the file gives the same weights."""
     given = workload(Block, inplace=inplace)
-    made = Static(quantizer=x86(), batches=2).ship(given, phases=False)
+    made = Static(quantizer=x86(), batches=2).convert(given, phases=False)
     assert share(given, made) == 1
     assert made.products == 2
     assert kept(given, made) > 25
@@ -158,11 +158,11 @@ def test_a_residual_block_is_quantized(tmp_path: Path, *, inplace: bool) -> None
 def test_what_is_not_reached_is_told_and_costs_nothing_else() -> None:
     """A layer called twice is stored once and counts twice; a Conv1d is reached, a Conv3d not."""
     given = workload(Shared)
-    made = Static(quantizer=x86(), batches=2).ship(given, phases=False)
+    made = Static(quantizer=x86(), batches=2).convert(given, phases=False)
     one = 2 * 3 * 3 * 9 * 144
-    assert made.reach.computed == {"twice": 2 * one, "line.conv": one // 3}
-    assert made.reach.weights == 81 + 27
-    assert made.reach.kept == ("Conv3d space (conv3d)",)
+    assert made.coverage.computed == {"twice": 2 * one, "line.conv": one // 3}
+    assert made.coverage.weights == 81 + 27
+    assert made.coverage.kept == ("Conv3d space (conv3d)",)
     assert share(given, made) == pytest.approx(1 - 1 / 22)
 
 
@@ -185,7 +185,7 @@ def test_the_compiler_takes_each_call_of_a_layer_to_8_bits() -> None:
     """As many products as are claimed, though they share one weight."""
     torch._dynamo.reset()
     given = workload(Again)
-    made = Static(quantizer=x86(), batches=2, compile=True).ship(given, phases=False)
+    made = Static(quantizer=x86(), batches=2, compile=True).convert(given, phases=False)
     assert made.products == 3
     before = products_in_8_bits()
     compile_in_place(made.model)
@@ -197,7 +197,7 @@ def test_the_compiler_takes_each_call_of_a_layer_to_8_bits() -> None:
 def test_attention_counts_as_its_projections() -> None:
     """Its products of two activations stay in single precision."""
     given = workload(Attending, (1, 6, 8))
-    made = Static(quantizer=x86(), batches=2).ship(given, phases=False)
+    made = Static(quantizer=x86(), batches=2).convert(given, phases=False)
     projections, attention = 4 * 6 * 8 * 8, 2 * 6 * 6 * 8
     assert share(given, made) == pytest.approx(projections / (projections + attention))
 
@@ -218,9 +218,9 @@ class Attending(nn.MultiheadAttention):
 def test_linears_of_sequences_are_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
     """All products are in 8 bits without a compiler too."""
     given = workload(Attending, (1, 6, 8))
-    wanted = Static(quantizer=x86(), batches=2).ship(given, phases=False)
+    wanted = Static(quantizer=x86(), batches=2).convert(given, phases=False)
     monkeypatch.setattr(static, "no_compiler", lambda: "none was found")
-    made = Static(quantizer=x86(), batches=2, compile=True).ship(given, phases=False)
+    made = Static(quantizer=x86(), batches=2, compile=True).convert(given, phases=False)
     assert made.products == lowered(made.model.runs) == 2
     assert kept(given, made) == pytest.approx(kept(given, wanted), abs=1)
 
@@ -244,7 +244,7 @@ class Fading(nn.Module):
 def test_small_activations_are_not_made_zero() -> None:
     """The step between two values of 8 bits is as small as they need it."""
     given = workload(Fading)
-    assert kept(given, Static(quantizer=x86(), batches=2).ship(given, phases=False)) > 25
+    assert kept(given, Static(quantizer=x86(), batches=2).convert(given, phases=False)) > 25
 
 
 @X86
@@ -256,7 +256,7 @@ def test_what_cannot_be_quantized_is_left_out_with_the_reason() -> None:
             raise ValueError("no such thing")
 
     with pytest.raises(Skip, match="torchao cannot quantize it: ValueError: no such thing"):
-        Static(quantizer=Refuses()).ship(workload(Viewed), phases=False)
+        Static(quantizer=Refuses()).convert(workload(Viewed), phases=False)
 
 
 def test_computed_weights_are_quantized_once_computed() -> None:
@@ -264,21 +264,21 @@ def test_computed_weights_are_quantized_once_computed() -> None:
     from torchao.quantization import Int8WeightOnlyConfig
 
     given = workload(normed, (2, 12))  # type: ignore[arg-type]
-    made = Weights(config=Int8WeightOnlyConfig()).ship(given, phases=False)
-    assert made.reach.weights == 3 * 144
+    made = Weights(config=Int8WeightOnlyConfig()).convert(given, phases=False)
+    assert made.coverage.weights == 3 * 144
     assert share(given, made) == 1
     assert kept(given, made) < 60  # not the 130 dB of what was left as it was
 
 
 def test_a_claim_that_the_file_contradicts_fails(tmp_path: Path) -> None:
     """By what is stored and by the file's size."""
-    from modelbench.precision.shipped import Reach
+    from modelbench.precision.converted import Coverage
 
     model = nn.Linear(1000, 1000, bias=False)
-    made = Shipped(model, Reach(10**6, 10**6, None), quantized=True)
+    made = ConvertedModel(model, Coverage(10**6, 10**6, None), quantized=True)
     for claim, words in (
         (made, "0 parameters are in low precision, not 1,000,000"),
-        (Shipped(model, made.reach, dtype=torch.bfloat16), "the file has 3.8 MiB"),
+        (ConvertedModel(model, made.coverage, dtype=torch.bfloat16), "the file has 3.8 MiB"),
     ):
         report = Report(details={"own": {}})
         file = File("own", claim, Single(4 * 10**6, 10**6), tmp_path)
@@ -304,13 +304,13 @@ def test_a_view_after_a_convolution_runs_in_half_precision() -> None:
     """With the channels first, and says so; a model without one is laid out otherwise."""
     scheme = Cast(dtype="bfloat16", channels_last=True)
     given = workload(Viewed)
-    made = scheme.ship(given, phases=False)
+    made = scheme.convert(given, phases=False)
     assert made.batch(given.batch()).call(made.model).dtype is torch.bfloat16
     (note,) = made.notes
     assert note.startswith(
         "is not laid out pixel by pixel (channels_last): RuntimeError: view size"
     )
-    plain = scheme.ship(workload(Block, inplace=False), phases=False)
+    plain = scheme.convert(workload(Block, inplace=False), phases=False)
     assert plain.notes == []
     first = plain.model.get_parameter("first.weight")
     assert first.is_contiguous(memory_format=torch.channels_last)
@@ -319,14 +319,14 @@ def test_a_view_after_a_convolution_runs_in_half_precision() -> None:
 def test_other_ranks_are_cast() -> None:
     """Weights of five dimensions have no pixels to lay out."""
     given = workload(Shared)
-    made = Cast(dtype="bfloat16", channels_last=True).ship(given, phases=False)
+    made = Cast(dtype="bfloat16", channels_last=True).convert(given, phases=False)
     assert made.batch(given.batch()).call(made.model).dtype is torch.bfloat16
 
 
 def test_types_that_do_not_fit_are_named_with_their_layer() -> None:
     """The layer, and which tensor has which type."""
     given = workload(Own, (2, 12))
-    made = Cast(dtype="bfloat16").ship(given, phases=False)
+    made = Cast(dtype="bfloat16").convert(given, phases=False)
     with pytest.raises(RuntimeError) as raised:
         made.batch(given.batch()).call(made.model)
     reason = in_one_line(raised.value)

@@ -45,7 +45,7 @@ def test_the_interval_covers_the_median(lag: float, count: int) -> None:
     """93 to 97 times in 100, also of correlated samples; 500 trials have a deviation of 1 point."""
     rng = np.random.default_rng(4)
     trials = [Statistics.of(list(correlated(rng, count, lag))) for _ in range(500)]
-    claimed = [trial for trial in trials if trial.claimed]
+    claimed = [trial for trial in trials if trial.covers]
     assert len(claimed) >= 0.95 * len(trials)
     covered = sum(t.interval[0] <= MEDIAN <= t.interval[1] for t in claimed if t.interval)
     assert 0.93 <= covered / len(claimed) <= 0.97
@@ -56,7 +56,7 @@ def test_an_interval_seldom_claims_and_misses(lag: float, count: int) -> None:
     """At most 5 times in 100 and what chance adds, where samples are too few for their lag."""
     rng = np.random.default_rng(4)
     trials = [Statistics.of(list(correlated(rng, count, lag))) for _ in range(500)]
-    claimed = [trial.interval for trial in trials if trial.claimed and trial.interval]
+    claimed = [trial.interval for trial in trials if trial.covers and trial.interval]
     missed = sum(not low <= MEDIAN <= high for low, high in claimed)
     assert missed / len(trials) <= 0.07
 
@@ -65,7 +65,7 @@ def test_few_samples_claim_less() -> None:
     """Under 100, the interval takes them as independent, and covers 95 in 100 if they are."""
     rng = np.random.default_rng(4)
     trials = [Statistics.of(list(correlated(rng, 40, 0))) for _ in range(500)]
-    assert not any(trial.claimed for trial in trials)
+    assert not any(trial.covers for trial in trials)
     covered = sum(t.interval[0] <= MEDIAN <= t.interval[1] for t in trials if t.interval)
     assert 0.93 <= covered / 500 <= 0.99
 

@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def played(values: Iterable[float]) -> Sample:
-    """Give a sampler that plays recorded milliseconds; it takes no time itself."""
+    """Return a sampler that plays recorded milliseconds; it takes no time itself."""
     them = iter(values)
     return lambda: (float(next(them)), None)
 

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from torch._subclasses.fake_tensor import FakeTensor
 
 from modelbench.config import schema
-from modelbench.config.targets import misfits
+from modelbench.config.targets import signature_errors
 from modelbench.config.validate import check
 from modelbench.inputs import Noise
 from modelbench.models.shapes import Shapes
@@ -26,7 +26,7 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def composed(*overrides: str) -> dict[str, Any]:
-    """Give the configuration of a command line."""
+    """Return the configuration of a command line."""
     schema.register()
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         words = [f"hydra.searchpath=[file://{CONFIGS}]", *overrides]
@@ -97,11 +97,11 @@ def test_arguments_are_held_against_signatures() -> None:
     """Nested targets too; a decorated constructor may take more than it shows."""
     config = {"_target_": "transformers.ResNetConfig", "num_labels": 3}
     model = {"_target_": "transformers.ResNetForImageClassification", "config": config}
-    assert misfits("model", {"build": model}) == []
+    assert signature_errors("model", {"build": model}) == []
     wrong = {"_target_": "toys.Toy", "width": 3, "depth": 2}
-    (line,) = misfits("model", {"build": {"_target_": "toys.Silent"}, "parts": [wrong]})
+    (line,) = signature_errors("model", {"build": {"_target_": "toys.Silent"}, "parts": [wrong]})
     assert line.startswith("model.parts.0: toys.Toy: got an unexpected keyword argument 'depth'")
-    (line,) = misfits("model", {"_target_": "toys.Nothing"})
+    (line,) = signature_errors("model", {"_target_": "toys.Nothing"})
     assert line == "model._target_=toys.Nothing: toys has no 'Nothing'"
     assert "toys" in sys.modules
 
@@ -109,8 +109,8 @@ def test_arguments_are_held_against_signatures() -> None:
 def test_what_is_called_later_may_lack_arguments() -> None:
     """Phases and losses get model and batch when they are called."""
     phases = {"phases": {"mean": {"_target_": "toys.mean_of"}}}
-    assert "missing a required argument" in misfits("model", phases)[0]
-    assert misfits("model", phases, partial=True) == []
+    assert "missing a required argument" in signature_errors("model", phases)[0]
+    assert signature_errors("model", phases, partial=True) == []
 
 
 def test_lazy_modules_are_initialised_by_a_first_call() -> None:
@@ -122,12 +122,12 @@ def test_lazy_modules_are_initialised_by_a_first_call() -> None:
     assert first["4.weight"].shape == (5, 4 * 6 * 6)
     assert first["1.num_batches_tracked"] == 0
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
-    ghost = replace(lazy, fake=Shapes()).build()
-    assert {n: t.shape for n, t in ghost.state_dict().items()} == {
+    fake = replace(lazy, fake=Shapes()).build()
+    assert {n: t.shape for n, t in fake.state_dict().items()} == {
         name: tensor.shape for name, tensor in first.items()
     }
-    assert all(isinstance(tensor, FakeTensor) for tensor in ghost.state_dict().values())
-    assert ghost.get_parameter("0.weight").device.type == "cpu"
+    assert all(isinstance(tensor, FakeTensor) for tensor in fake.state_dict().values())
+    assert fake.get_parameter("0.weight").device.type == "cpu"
 
 
 def test_a_model_that_looks_at_numbers_while_it_is_made_needs_no_memory() -> None:
@@ -135,10 +135,10 @@ def test_a_model_that_looks_at_numbers_while_it_is_made_needs_no_memory() -> Non
     recipe = {"_target_": "idioms.Measured"}
     noise = Noise(("batch_size", 4))
     real = Workload("measured", {"batch_size": 2}, torch.device("cpu"), recipe, {"0": noise})
-    ghost = replace(real, fake=Shapes()).build()
-    assert {n: t.shape for n, t in ghost.state_dict().items()} == {
+    fake = replace(real, fake=Shapes()).build()
+    assert {n: t.shape for n, t in fake.state_dict().items()} == {
         name: tensor.shape for name, tensor in real.build().state_dict().items()
     }
-    assert all(isinstance(tensor, FakeTensor) for tensor in ghost.state_dict().values())
-    assert ghost.get_parameter("again.weight") is ghost.get_parameter("layers.0.weight")
-    assert len(list(ghost.parameters())) == len(list(real.build().parameters()))
+    assert all(isinstance(tensor, FakeTensor) for tensor in fake.state_dict().values())
+    assert fake.get_parameter("again.weight") is fake.get_parameter("layers.0.weight")
+    assert len(list(fake.parameters())) == len(list(real.build().parameters()))

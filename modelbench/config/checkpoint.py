@@ -15,7 +15,7 @@ DOUBLES = ["*.fp16.*", "*non_ema*", "safety_checker/*"]
 """Weights in a pipeline that are there twice, or not wanted."""
 
 
-def mistakes(model: Mapping[str, Any]) -> Iterator[str]:
+def errors(model: Mapping[str, Any]) -> Iterator[str]:
     """Find what is wrong with `model.checkpoint`, as far as the disk can tell."""
     checkpoint = model["checkpoint"]
     if model["weights"] != "pretrained":
@@ -40,7 +40,7 @@ def mistakes(model: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fetch(checkpoint: str, *, weights: bool, code: bool = False) -> str:
-    """Give the folder or file of a checkpoint, fetched from the hub where it is not on this disk.
+    """Return the folder or file of a checkpoint, fetched from the hub where it is not on this disk.
 
     Without `weights` the configuration is enough. Never fetches a pickle, and code only where it
     is asked for. Raises LookupError with what was looked for, where, and how to get it.

@@ -14,7 +14,7 @@ _TOLD: dict[str, Any] = {}
 
 
 def described(config: DictConfig) -> DictConfig:
-    """Give the configuration with all keys of its model; those that are given win.
+    """Return the configuration with all keys of its model; those that are given win.
 
     Raises what `describe` raises: ValueError and LookupError, with a message for people.
     """
@@ -33,14 +33,14 @@ def described(config: DictConfig) -> DictConfig:
 
 
 def _merged(told: Any, given: Any) -> Any:
-    """Give what is given over what was told, as OmegaConf merges, which takes longer."""
+    """Return what is given over what was told, as OmegaConf merges, which takes longer."""
     if not isinstance(told, Mapping) or not isinstance(given, Mapping):
         return told if given == MISSING else given
     return {**told, **{key: _merged(told.get(key), value) for key, value in given.items()}}
 
 
 def _files(node: Any) -> Iterator[tuple[str, int]]:
-    """Give the files of folders that a node names, and when each was changed."""
+    """Yield the files of folders that a node names, and when each was changed."""
     for value in node.values() if isinstance(node, Mapping) else []:
         folder = Path(value) if isinstance(value, str) and value else None
         if folder is not None and folder.is_dir():

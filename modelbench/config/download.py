@@ -15,7 +15,7 @@ CHUNK = 2**20
 
 
 def hub_file(url: str) -> Path | None:
-    """Give the place of a URL's file in torch.hub's cache; None for what is no URL."""
+    """Return the place of a URL's file in torch.hub's cache; None for what is no URL."""
     if not url.startswith("https://"):
         return None
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -24,7 +24,7 @@ def hub_file(url: str) -> Path | None:
 
 
 def fetch_url(url: str) -> Path:
-    """Give the file of a URL, fetched where it is not in the cache.
+    """Return the file of a URL, fetched where it is not in the cache.
 
     Raises LookupError with what was looked for, where, and how to get it.
     """

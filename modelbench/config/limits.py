@@ -10,7 +10,7 @@ from modelbench.config import schema
 from modelbench.config.sections import suggest
 
 
-def mistakes(plain: Mapping[str, Any]) -> Iterator[str]:
+def errors(plain: Mapping[str, Any]) -> Iterator[str]:
     """Find sizes, and numbers of the model's own keys, that cannot be, as far as these are sound.
 
     `plain` is a configuration as its types have it; `model.limits` names axes or own keys.

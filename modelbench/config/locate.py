@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 
-def trouble(target: str) -> str | None:
-    """Say why `target` ('package.module.Name') can be in no package, or return None.
+def unlocatable(target: str) -> str | None:
+    """Return why `target` ('package.module.Name') can be in no package, or return None.
 
     Nothing is imported: what the package itself holds, the worker finds out.
     """
@@ -31,7 +31,7 @@ def trouble(target: str) -> str | None:
 
 
 def installed_targets(node: Any) -> list[str]:
-    """Give the `_target_`s at any depth of a recipe that belong to installed packages.
+    """Return the `_target_`s at any depth of a recipe that belong to installed packages.
 
     Only such code is imported ahead, in the fork server: what a module of the user's own does on
     import (threads, devices, an exit) would reach every worker.

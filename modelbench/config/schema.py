@@ -134,14 +134,14 @@ def register() -> None:
 
 
 def axes(config: Mapping[str, Any]) -> dict[str, int]:
-    """Give the model's axes at the sizes asked for."""
+    """Return the model's axes at the sizes asked for."""
     sizes: dict[str, int] = dict(config["model"]["axes"])
     asked = {axis: config[axis] for axis in sizes if config.get(axis) is not None}
     return sizes | asked
 
 
 def stages(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give the settings of the chosen stages, in their order.
+    """Return the settings of the chosen stages, in their order.
 
     `test.benchmark.budget_s=20` may stand on a command line that does not choose `benchmark`; the
     entry then lacks the `_target_` that the stage's own YAML brings.

@@ -53,7 +53,7 @@ def _read(file: Path, _: int) -> dict[str, Any]:
 
 
 def _whole(path: str, node: Any, folders: Sequence[Path], found: list[str]) -> Any:
-    """Give a scheme whose `of` holds the schemes themselves."""
+    """Return a scheme whose `of` holds the schemes themselves."""
     if isinstance(node, Mapping) and isinstance(node.get("of"), list):
         return {**node, "of": _named(f"{path}.of", node["of"], folders, found)}
     return node

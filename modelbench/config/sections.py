@@ -37,15 +37,15 @@ def section(
 ) -> dict[str, Any]:
     """Hold one section against its dataclass and add what does not fit to `found`.
 
-    Gives the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
+    Returns the section as its types have it: whole, with defaults, '64' as 64 where that is meant.
     The keys `recipes` may hold anything, are most of a model, and are taken as they are.
     """
     key = (path, kind, repr(values))
     if key not in _HELD:
         said: list[str] = []
         _HELD[key] = _section(path, kind, values, said, recipes), said
-    plain, mistakes = _HELD[key]
-    found += mistakes
+    plain, errors = _HELD[key]
+    found += errors
     return copy.deepcopy(plain)
 
 
@@ -115,18 +115,18 @@ def targeted(path: str, values: Mapping[str, Any], found: list[str]) -> dict[str
     if target is None:
         return dict(values)
     kind: Any = None
-    trouble = locate.trouble(str(target))
-    if trouble is None:
+    error_text = locate.unlocatable(str(target))
+    if error_text is None:
         module, _, name = target.rpartition(".")
         try:
             kind = getattr(importlib.import_module(module), name)
         except (Exception, SystemExit) as error:  # the user's own module may raise anything
-            trouble = unimportable(target, error)
+            error_text = unimportable(target, error)
         else:
             if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-                trouble = "expected a dataclass whose fields are the keys"
-    if trouble is not None:
-        found.append(f"{path}_target_={target}: {trouble}")
+                error_text = "expected a dataclass whose fields are the keys"
+    if error_text is not None:
+        found.append(f"{path}_target_={target}: {error_text}")
         return dict(values)
     rest = {key: value for key, value in values.items() if key != "_target_"}
     return {"_target_": target, **section(path, kind, rest, found)}
@@ -140,7 +140,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def wanted(hint: Any) -> str:
-    """Say in words what a type hint accepts."""
+    """Return in words what a type hint accepts."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         parts = [part for part in typing.get_args(hint) if part is not type(None)]
         return " or ".join(map(wanted, parts)) + " or null"
@@ -149,7 +149,7 @@ def wanted(hint: Any) -> str:
 
 
 def in_words(value: Any) -> str:
-    """Say what was found."""
+    """Return what was found."""
     if value is None:
         return "nothing"
     kind = {int: "the whole number", float: "the number", str: "the text", bool: "the switch"}
@@ -157,7 +157,7 @@ def in_words(value: Any) -> str:
 
 
 def same_kind(before: Any, after: Any) -> bool:
-    """Tell whether one value may stand where the other stood; a whole number is a number."""
+    """Return whether one value may stand where the other stood; a whole number is a number."""
     if "${" in f"{before}{after}":  # what an interpolation stands for is not known here
         return True
     if isinstance(before, float) and not isinstance(after, bool):
@@ -166,6 +166,6 @@ def same_kind(before: Any, after: Any) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of what an exception says, with the next one where it announces that."""
+    """Return the first line of an exception, with the next one where it announces that."""
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

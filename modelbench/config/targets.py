@@ -13,10 +13,10 @@ from typing import Any
 from hydra.utils import get_object
 
 
-def misfits(path: str, node: Any, *, partial: bool = False) -> list[str]:
+def signature_errors(path: str, node: Any, *, partial: bool = False) -> list[str]:
     """Import every `_target_` below `node` and hold its arguments against its signature.
 
-    Nothing is called. Gives one line for each target that does not fit. With `partial`, the
+    Nothing is called. Returns one line for each target that does not fit. With `partial`, the
     outermost targets are called with further arguments later, as phases and losses are.
     """
     found: list[str] = []
@@ -24,16 +24,16 @@ def misfits(path: str, node: Any, *, partial: bool = False) -> list[str]:
     if isinstance(node, Mapping):
         children = node
         if "_target_" in node:
-            found += _misfit(path, node, partial or bool(node.get("_partial_")))
+            found += _signature_error(path, node, partial or bool(node.get("_partial_")))
             partial = False
     elif isinstance(node, list):
         children = dict(enumerate(node))
     for key, value in children.items():
-        found += misfits(f"{path}.{key}", value, partial=partial)
+        found += signature_errors(f"{path}.{key}", value, partial=partial)
     return found
 
 
-def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
+def _signature_error(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
     target = node["_target_"]
     try:
         function = get_object(target)
@@ -59,7 +59,7 @@ def _misfit(path: str, node: Mapping[Any, Any], partial: bool) -> list[str]:
 
 
 def unimportable(target: str, error: BaseException) -> str:
-    """Say in one line what a target lacks and what is near it, or what its import raised."""
+    """Return in one line what a target lacks, with the nearest name, or what its import raised."""
     if not isinstance(error, AttributeError | ModuleNotFoundError):
         return _raised(error)
     held, parts, depth = sys.modules.get(target.partition(".")[0]), target.split("."), 1

@@ -1,4 +1,4 @@
-"""Every mistake in a composed configuration, each in one line; nothing heavy is imported."""
+"""Every error in a composed configuration, each in one line; nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Checked:
     """A configuration as its types have it, and what is wrong with it."""
 
     plain: dict[str, Any]
-    mistakes: list[str]
+    errors: list[str]
 
 
 def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
@@ -74,9 +74,9 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     schemes.resolve(plain, folders, found)
     if not schema.stages(plain):
         found.append("test: no stage is chosen")
-    found += limits.mistakes(plain)
+    found += limits.errors(plain)
     found += _recipe(plain["model"]["build"])
-    found += checkpoint.mistakes(plain["model"])
+    found += checkpoint.errors(plain["model"])
     found += _inputs(plain["model"]["inputs"])
     found += _targets("model", plain["model"])
     found += _targets("precision", plain["precision"])
@@ -116,14 +116,14 @@ def _stage(name: str, entry: Any, folders: Sequence[Path], found: list[str]) -> 
 
 
 def _own_keys(config: DictConfig) -> set[str]:
-    """Give the keys of the model's YAML that are no schema's, but that the YAML refers to."""
+    """Return the keys of the model's YAML that are no schema's, but that the YAML refers to."""
     raw = str(OmegaConf.to_container(config.model, resolve=False))
     used = set(re.findall(r"\$\{\.*(?:model\.)?(\w+)", raw))
     return used - set(typing.get_type_hints(schema.Model))
 
 
 def _unresolved(config: DictConfig, error: OmegaConfBaseException) -> str:
-    """Say what a `${...}` refers to that is not there, and what there is instead."""
+    """Return what a `${...}` refers to that is not there, and what there is instead."""
     missing = re.search(r"Interpolation key '([\w.]+)' not found", str(error))
     path = missing[1].split(".") if missing else []
     for depth in range(len(path) - 1, 0, -1):
@@ -156,9 +156,9 @@ def _targets(path: str, node: Any) -> Iterator[str]:
     """Look for targets that cannot be imported, at any depth."""
     if isinstance(node, Mapping):
         if "_target_" in node:
-            trouble = locate.trouble(str(node["_target_"]))
-            if trouble:
-                yield f"{path}._target_={node['_target_']}: {trouble}"
+            error_text = locate.unlocatable(str(node["_target_"]))
+            if error_text:
+                yield f"{path}._target_={node['_target_']}: {error_text}"
         for key, value in node.items():
             yield from _targets(f"{path}.{key}", value)
     elif isinstance(node, list):

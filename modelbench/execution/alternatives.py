@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 Inputs = Mapping[str, Any]
 
 
-def settled(
+def working_inputs(
     config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
 ) -> Mapping[str, Any] | None:
-    """Give what is to be changed in the model's section: the inputs that the model runs on.
+    """Return what is to be changed in the model's section: the inputs that the model runs on.
 
     None where there is nothing to choose. Where it runs on none of them it is the first, with
     which the stages then fail for the model's own reason.
@@ -38,7 +38,7 @@ def settled(
     except Exception:  # the stages say why it cannot be built, each for itself
         log.info("the ways of giving its input are not tried", exc_info=True)
         return {"alternatives": []}
-    trouble = ""
+    first_error = ""
     for number, way in enumerate(ways):
         given = {**config, "model": {**model, "inputs": way}}
         workload = Workload.of(given, axes, device)
@@ -53,11 +53,11 @@ def settled(
             except Exception as error:  # the model's code may raise anything
                 names = ", ".join(f"{k}: {_short(node)}" for k, node in way.items())
                 log.info("does not run on %s: %s", names, in_one_line(error))
-                trouble = trouble or f"with {names} it raises {in_one_line(error)}"
+                first_error = first_error or f"with {names} it raises {in_one_line(error)}"
                 continue
         note = None
         if lacking := sorted(first.keys() - counted.keys()):
-            note = f"{', '.join(lacking)}: left out, since {trouble}"
+            note = f"{', '.join(lacking)}: left out, since {first_error}"
         return {"inputs": counted, "alternatives": [], "input_note": note}
     return {"inputs": first, "alternatives": []}
 

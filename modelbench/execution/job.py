@@ -15,8 +15,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from modelbench.config import schema
+from modelbench.config.checkpoint import errors as checkpoint_errors
 from modelbench.config.checkpoint import fetch
-from modelbench.config.checkpoint import mistakes as checkpoint_mistakes
+from modelbench.config.error import ConfigurationError
 from modelbench.config.preloads import ahead
 from modelbench.config.user_modules import make_importable
 from modelbench.config.validate import check
@@ -42,7 +43,7 @@ def job(config: DictConfig) -> None:
     make_importable(folders)
     checked = check(config, [schema.CONF, *folders])
     if not checked.plain:  # nothing to name the job by; the command line's own check has passed it
-        raise runner.ConfigurationError(checked.mistakes)
+        raise ConfigurationError(checked.errors)
     about = _job(checked.plain, hydra_config)
     settings = checked.plain["tracker"]
     tracker = instantiate(settings) if settings.get("_target_") else None
@@ -51,17 +52,17 @@ def job(config: DictConfig) -> None:
     sinks = [files, Page(), Console(), *([tracker] if tracker else [])]
     files.open(about)  # from here on the sweep knows of the job
     try:
-        if checked.mistakes:
-            raise runner.ConfigurationError(checked.mistakes)
+        if checked.errors:
+            raise ConfigurationError(checked.errors)
         about = _with_weights(about)
         start_server(ahead(about.config))
         if tracker:
             tracker.prepare(about.directory)
         status = runner.run(about, sinks).status
-    except runner.ConfigurationError as error:
+    except ConfigurationError as error:
         status = "failed"
-        refuse(error.mistakes)
-        summary = Summary(status, reason="; ".join(error.mistakes))
+        refuse(error.errors)
+        summary = Summary(status, reason="; ".join(error.errors))
         files.close(summary)
         if tracker and about.sweep_id:  # the parent run shall miss no child
             tracker.open(about)
@@ -84,10 +85,10 @@ def _with_weights(about: Job) -> Job:
     try:
         found = fetch(model["checkpoint"], weights=True, code=model["trust_remote_code"])
     except LookupError as error:
-        raise runner.ConfigurationError([str(error)]) from error
-    wrong = list(checkpoint_mistakes({**model, "checkpoint": found}))
+        raise ConfigurationError([str(error)]) from error
+    wrong = list(checkpoint_errors({**model, "checkpoint": found}))
     if wrong:
-        raise runner.ConfigurationError(wrong)
+        raise ConfigurationError(wrong)
     return replace(about, config={**about.config, "model": {**model, "checkpoint": found}})
 
 

@@ -16,7 +16,7 @@ SCRATCH = ".scratch"
 
 
 @dataclass(frozen=True)
-class Order:
+class JobSpec:
     """What a worker is to prepare."""
 
     config: Mapping[str, Any]
@@ -29,12 +29,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Hello:
+class Ready:
     """What a worker found when it had prepared."""
 
     device: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
-    mistakes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     poisoned: str = ""
     """The kind of device that a fork cannot use, since its driver was started before."""
     model: Mapping[str, Any] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def _joined_for_windows(words: list[str]) -> str:
 
 
 def own_folders(hydra_config: Any) -> list[Path]:
-    """Give the folders of configurations beside our own."""
+    """Return the folders of configurations beside our own."""
     sources = hydra_config.runtime.config_sources
     paths = [Path(source.path) for source in sources if source.schema == "file"]
     return [path for path in paths if path != schema.CONF]

@@ -106,7 +106,7 @@ class Sweep(Callback):
         return [REPORT, *plots]
 
     def _rows(self) -> list[dict[str, Any]]:
-        """Give a row for each job of this sweep, from what it left on disk."""
+        """Return a row for each job of this sweep, from what it left on disk."""
         found = [
             json.loads(file.read_text(encoding="utf-8"))
             for file in self._directory.rglob("results.json")

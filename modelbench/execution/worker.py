@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from modelbench.execution.protocol import PRELOAD, Hello, Order
+from modelbench.execution.protocol import PRELOAD, JobSpec, Ready
 from modelbench.results import Partial, Result
 from modelbench.results.failures import Exit
 
@@ -66,7 +66,7 @@ def start_server(targets: Iterable[str]) -> None:
 class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, spec: JobSpec) -> None:
         self.kept: Partial | None = None
         """What the present stage has found so far, where it has told."""
         self._connection, theirs = multiprocessing.Pipe()
@@ -74,23 +74,23 @@ class Worker:
         # Not daemons: a daemon may have no children, and a model's DataLoader wants some.
         if sys.platform == "win32":
             context = multiprocessing.get_context("spawn")
-            self._process = context.Process(target=_serve, args=(theirs, order))
+            self._process = context.Process(target=_serve, args=(theirs, spec))
             self._process.start()
             # It ends with this process, and its own children end with it.
             self._job = JobObject()
             self._job.add(self._process.pid or 0)
         else:
             self._exits, guards = multiprocessing.Pipe()
-            method: Any = multiprocessing.get_context("forkserver" if order.forked else "spawn")
-            self._process = method.Process(target=_guard, args=(theirs, order, guards))
+            method: Any = multiprocessing.get_context("forkserver" if spec.forked else "spawn")
+            self._process = method.Process(target=_guard, args=(theirs, spec, guards))
             self._process.start()
             guards.close()
         theirs.close()
 
-    def hello(self) -> Hello:
+    def ready(self) -> Ready:
         """Wait until the worker is ready; raises Died or TimeoutError."""
-        hello: Hello = self._answer(START_S, lambda _: None)
-        return hello
+        ready: Ready = self._answer(START_S, lambda _: None)
+        return ready
 
     def run(
         self, stage: str, given: Mapping[str, Any], timeout_s: float, say: Callable[[str], None]
@@ -137,7 +137,7 @@ class Worker:
                 raise TimeoutError
 
     def _ended(self) -> Exit:
-        """Wait for the end; give how it was."""
+        """Wait for the end; return how it was."""
         ended = None
         if self._exits is not None and not self._exits.closed:
             with contextlib.suppress(EOFError, OSError):  # the guard itself was killed
@@ -150,16 +150,16 @@ class Worker:
         return ended or Exit(self._process.exitcode or 0, None)
 
 
-def _serve(connection: Connection, order: Order) -> None:
+def _serve(connection: Connection, spec: JobSpec) -> None:
     from modelbench.execution.worker_main import serve
 
-    serve(connection, order)
+    serve(connection, spec)
 
 
 if sys.platform != "win32":
     HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
-    def _guard(connection: Connection, order: Order, exits: Connection) -> None:
+    def _guard(connection: Connection, spec: JobSpec, exits: Connection) -> None:
         """Fork the worker, sleep until it ends or the job says so, tell how it ended."""
         # These reach the whole group; the job decides what becomes of the worker.
         for number in HANDLED:
@@ -170,7 +170,7 @@ if sys.platform != "win32":
         signal.set_wakeup_fd(woken)
         pid = os.fork()
         if pid == 0:
-            _become_worker(connection, order, exits)
+            _become_worker(connection, spec, exits)
         connection.close()
         ended, status, usage = 0, 0, None
         while not ended and exits not in wait([wake, exits]):  # told to end it, or the job is gone
@@ -184,7 +184,7 @@ if sys.platform != "win32":
         with contextlib.suppress(OSError):
             exits.send(Exit(os.waitstatus_to_exitcode(status), usage.ru_maxrss * unit))
 
-    def _become_worker(connection: Connection, order: Order, exits: Connection) -> None:
+    def _become_worker(connection: Connection, spec: JobSpec, exits: Connection) -> None:
         os.setsid()  # a group of its own, so that its children end with it
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, *HANDLED):
@@ -192,7 +192,7 @@ if sys.platform != "win32":
         exits.close()
         status = 1
         try:
-            _serve(connection, order)
+            _serve(connection, spec)
             status = 0
         except BaseException:
             logging.getLogger("modelbench.worker").exception("the worker failed")

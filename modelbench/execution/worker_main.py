@@ -24,9 +24,9 @@ from tqdm import tqdm
 import modelbench.measurement.timing.statistics
 import modelbench.measurement.timing.timing  # noqa: F401
 from modelbench.config import schema
-from modelbench.config.targets import misfits
-from modelbench.execution.alternatives import settled
-from modelbench.execution.protocol import SCRATCH, Hello, Order
+from modelbench.config.targets import signature_errors
+from modelbench.execution.alternatives import working_inputs
+from modelbench.execution.protocol import SCRATCH, JobSpec, Ready
 from modelbench.models.workload import Workload
 from modelbench.precision.scheme import Scheme
 from modelbench.results import Partial, Report, Result, Skip, failures
@@ -38,37 +38,37 @@ log = logging.getLogger("modelbench.worker")
 Settings = Mapping[str, Any]
 
 
-def serve(connection: Connection, order: Order) -> None:
+def serve(connection: Connection, spec: JobSpec) -> None:
     """Answer the job process until it hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the job's to handle
-    file = _write_to_log(order)
+    file = _write_to_log(spec)
     # The progress bars of libraries take a semaphore of the system's, and leak it when they end.
     tqdm.set_lock(threading.RLock())
     try:
-        found = _mistakes(order)
-        device = _device(order.config, found, forked=order.forked)
+        found = _configuration_errors(spec)
+        device = _device(spec.config, found, forked=spec.forked)
         if not found:
-            found = _precision_mistakes(order.config, device)
+            found = _precision_errors(spec.config, device)
         if not found:
-            found_out = settled(order.config, order.axes, device) or {}
-            config = {**order.config, "model": {**order.config["model"], **found_out}}
-            workload = Workload.of(config, order.axes, device)
-            hello = Hello(device.type, environment.accelerator(device), model=found_out)
+            found_out = working_inputs(spec.config, spec.axes, device) or {}
+            config = {**spec.config, "model": {**spec.config["model"], **found_out}}
+            workload = Workload.of(config, spec.axes, device)
+            ready = Ready(device.type, environment.accelerator(device), model=found_out)
     except accelerator.Poisoned as kind:
-        connection.send(Hello(poisoned=str(kind)))
+        connection.send(Ready(poisoned=str(kind)))
         return
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
         log.exception("preparing")
-        reason = failures.of_error(error, order.smaller)
+        reason = failures.of_error(error, spec.smaller)
         found = [f"the worker could not prepare: {reason}; the traceback is in {file.name}"]
     if found:
-        connection.send(Hello(mistakes=tuple(found)))
+        connection.send(Ready(errors=tuple(found)))
         return
-    scratch = order.directory / SCRATCH
-    schemes = order.config.get("schemes", {})
-    context = Context(device, schemes, order.directory, scratch, connection.send)
-    connection.send(hello)
-    settings = schema.stages(order.config)
+    scratch = spec.directory / SCRATCH
+    schemes = spec.config.get("schemes", {})
+    context = Context(device, schemes, spec.directory, scratch, connection.send)
+    connection.send(ready)
+    settings = schema.stages(spec.config)
     while True:
         try:
             name, given = connection.recv()
@@ -77,7 +77,7 @@ def serve(connection: Connection, order: Order) -> None:
         scratch.mkdir(exist_ok=True)
         faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
         keeping = replace(context, keep=partial(_keep, connection, name))
-        result = _run(name, {**settings[name], **given}, workload, keeping, order.smaller)
+        result = _run(name, {**settings[name], **given}, workload, keeping, spec.smaller)
         faulthandler.cancel_dump_traceback_later()
         connection.send(result)
 
@@ -95,7 +95,7 @@ def _run(
     try:
         # Not what stands within: an optimizer waits for its parameters.
         stage: Stage = instantiate(settings, _convert_="all", _recursive_=False)
-        if workload.fake and stage.needs_numbers:
+        if workload.fake and stage.needs_values:
             raise Skip("model.weights=fake computes shapes and no numbers, which this stage needs")
         with workload.computing():
             report = stage(workload, context)
@@ -111,9 +111,9 @@ def _run(
     return result
 
 
-def _write_to_log(order: Order) -> TextIO:
+def _write_to_log(spec: JobSpec) -> TextIO:
     """Send logging, warnings, crashes and all that the model prints into the job's log."""
-    file = (order.directory / "model_test.log").open(
+    file = (spec.directory / "model_test.log").open(
         "a", encoding="utf-8", errors="backslashreplace", buffering=1
     )
     logging.basicConfig(
@@ -132,7 +132,7 @@ def _write_to_log(order: Order) -> TextIO:
     return file
 
 
-def _device(config: Mapping[str, Any], mistakes: list[str], *, forked: bool) -> torch.device:
+def _device(config: Mapping[str, Any], errors: list[str], *, forked: bool) -> torch.device:
     """Choose the device and the number of threads; adds why the device cannot be used."""
     name, threads = config["device"]["name"], config["device"]["threads"]
     cores = cgroup.usable_cores()
@@ -141,25 +141,25 @@ def _device(config: Mapping[str, Any], mistakes: list[str], *, forked: bool) -> 
     try:
         return accelerator.choose(name, forked=forked)
     except accelerator.Unusable as why:
-        mistakes.append(f"device={name}: {why}")
+        errors.append(f"device={name}: {why}")
         return torch.device("cpu")
 
 
-def _mistakes(order: Order) -> list[str]:
+def _configuration_errors(spec: JobSpec) -> list[str]:
     """Find what only the model's own code can tell; nothing is built."""
-    model = dict(order.config["model"])
+    model = dict(spec.config["model"])
     called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
-    found = misfits("model", model) + misfits("model", called_later, partial=True)
-    found += misfits("precision.scheme", order.config["precision"]["scheme"])
-    for name, settings in schema.stages(order.config).items():
+    found = signature_errors("model", model) + signature_errors("model", called_later, partial=True)
+    found += signature_errors("precision.scheme", spec.config["precision"]["scheme"])
+    for name, settings in schema.stages(spec.config).items():
         own = {key: value for key, value in settings.items() if key != "_target_"}
         for key, value in own.items():
-            found += misfits(f"test.{name}.{key}", value, partial=True)
-    return found or _source_mistakes(order)
+            found += signature_errors(f"test.{name}.{key}", value, partial=True)
+    return found or _source_errors(spec)
 
 
-def _precision_mistakes(config: Mapping[str, Any], device: torch.device) -> list[str]:
-    """Say why the device cannot run the precision asked for."""
+def _precision_errors(config: Mapping[str, Any], device: torch.device) -> list[str]:
+    """Return why the device cannot run the precision asked for."""
     precision = config["precision"]
     if precision["scheme"] is None:
         return []
@@ -171,10 +171,10 @@ def _precision_mistakes(config: Mapping[str, Any], device: torch.device) -> list
     return []
 
 
-def _source_mistakes(order: Order) -> list[str]:
+def _source_errors(spec: JobSpec) -> list[str]:
     """Find input sources that cannot be made, or need an axis that the YAML does not list."""
     found = []
-    for key, node in order.config["model"]["inputs"].items():
+    for key, node in spec.config["model"]["inputs"].items():
         where = f"model.inputs.{key}: {node['_target_']}"
         try:
             source = instantiate(node, _convert_="all")
@@ -184,8 +184,8 @@ def _source_mistakes(order: Order) -> list[str]:
             found.append(f"{where}: {failures.of_error(error.__cause__ or error, '')}")
             continue
         found += [
-            f"{where} needs the axis {axis}; model.axes has {', '.join(order.axes)}"
+            f"{where} needs the axis {axis}; model.axes has {', '.join(spec.axes)}"
             for axis in needed
-            if axis not in order.axes
+            if axis not in spec.axes
         ]
     return found

@@ -38,7 +38,7 @@ class Audio:
         return wave if self.channels is None else wave[:, None].expand(-1, self.channels, -1)
 
     def note(self, draw: Draw) -> str:  # noqa: ARG002  (every source's note takes it)
-        """Say what it is made of."""
+        """Return what it is made of."""
         return f"a synthetic voice at {self.sampling_rate:,} Hz"
 
 
@@ -79,7 +79,7 @@ class Spectrogram:
         return made.contiguous()
 
     def note(self, draw: Draw) -> str:  # noqa: ARG002
-        """Say what it is made of."""
+        """Return what it is made of."""
         return "log-mel frames of 10 ms of a synthetic voice"
 
 
@@ -99,7 +99,7 @@ def voices(draw: Draw, samples: int, rate: int) -> Tensor:
 
 
 def _mel(bins: int) -> Tensor:
-    """Give triangles on the mel scale (O'Shaughnessy 1987), `[bins, WINDOW / 2 + 1]`."""
+    """Return triangles on the mel scale (O'Shaughnessy 1987), `[bins, WINDOW / 2 + 1]`."""
     hertz = torch.linspace(0, RATE / 2, WINDOW // 2 + 1)
     top = 2595 * math.log10(1 + RATE / 2 / 700)
     edges = 700 * (10 ** (torch.linspace(0, top, bins + 2) / 2595) - 1)

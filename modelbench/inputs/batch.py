@@ -23,19 +23,19 @@ class Batch:
         return function(*self.args, **self.kwargs)
 
     def named(self) -> dict[str, Tensor]:
-        """Give every tensor under its argument's name, positional ones under their number."""
+        """Return every tensor under its argument's name, positional ones under their number."""
         return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Give a batch of what `function` makes of each tensor, the labels apart."""
+        """Return a batch of what `function` makes of each tensor, the labels apart."""
         return self.holding({name: function(tensor) for name, tensor in self.named().items()})
 
     def joined(self, other: Batch, function: Callable[[Tensor, Tensor], Tensor]) -> Batch:
-        """Give a batch of what `function` makes of each tensor and its namesake in `other`."""
+        """Return a batch of what `function` makes of each tensor and its namesake in `other`."""
         theirs = other.named()
         return self.holding({n: function(tensor, theirs[n]) for n, tensor in self.named().items()})
 
     def holding(self, tensors: Mapping[str, Tensor]) -> Batch:
-        """Give a batch with other tensors under the same names."""
+        """Return a batch with other tensors under the same names."""
         args = tuple(tensors[str(i)] for i in range(len(self.args)))
         return Batch(args, {name: tensors[name] for name in self.kwargs}, self.labels)

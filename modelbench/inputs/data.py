@@ -13,7 +13,7 @@ class Data(Protocol):
     """Makes batches with labels at the sizes of a draw, on the CPU."""
 
     def training(self, draw: Draw) -> Iterator[Batch]:
-        """Give batches in an order that the draw's seed decides, without end."""
+        """Return batches in an order that the draw's seed decides, without end."""
 
     def test(self, draw: Draw) -> Iterator[Batch]:
-        """Give what training does not see, once."""
+        """Return what training does not see, once."""

@@ -36,7 +36,7 @@ class Digits:
     batch_size: int = 16
 
     def training(self, draw: Draw) -> Iterator[Batch]:
-        """Give batches in random order, without end."""
+        """Yield batches in random order, without end."""
         images, labels = self._part(test=False)
         generator = torch.Generator().manual_seed(draw.seed)
         while True:
@@ -45,7 +45,7 @@ class Digits:
                 yield self._batch(images[chosen], labels[chosen], draw.sizes["image_size"])
 
     def test(self, draw: Draw) -> Iterator[Batch]:
-        """Give the digits that training does not see, once."""
+        """Yield the digits that training does not see, once."""
         images, labels = self._part(test=True)
         split = partial(torch.split, split_size_or_sections=self.batch_size)
         for some, wanted in zip(split(images), split(labels), strict=True):
@@ -67,7 +67,7 @@ class Digits:
 
 @lru_cache(maxsize=1)
 def _digits() -> tuple[Tensor, Tensor]:
-    """Give all images, `[n, 1, 8, 8]`, and their labels."""
+    """Return all images, `[n, 1, 8, 8]`, and their labels."""
     with gzip.open(shipped_with_sklearn("data/digits.csv.gz"), "rt") as file:
         table = np.loadtxt(file, delimiter=",", dtype=np.float32)
     images = torch.from_numpy(table[:, :64]).reshape(-1, 1, 8, 8)

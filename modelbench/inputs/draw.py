@@ -35,6 +35,6 @@ class Source(Protocol):
 
 
 def generator(draw: Draw) -> torch.Generator:
-    """Give the random numbers of a draw; calibration has others."""
+    """Return the random numbers of a draw; calibration has others."""
     number = 0 if draw.calibration is None else draw.calibration + 1
     return torch.Generator().manual_seed(draw.seed + number)

@@ -58,7 +58,7 @@ class Image:
         return [crop(photo, size, rng if i >= random_from else None) for i in range(count)]
 
     def _size(self, draw: Draw) -> tuple[int, int]:
-        """Give height and width."""
+        """Return height and width."""
         if self.height and self.width:
             return self.height, self.width
         return draw.sizes["image_size"], draw.sizes["image_size"]
@@ -73,5 +73,5 @@ class Image:
         return ((planes - mean) / std).contiguous()
 
     def note(self, draw: Draw) -> str | None:  # noqa: ARG002  (every source's note takes it)
-        """Say whose the normalisation is, where it is not ours."""
+        """Return whose the normalisation is, where it is not ours."""
         return "normalised by the checkpoint's image processor" if self.processor else None

@@ -55,7 +55,7 @@ WIDEST = 64
 
 
 def _pan(source: Frame | Video, draw: Draw, frames: int) -> Tensor:
-    """Give frames in the last dimension."""
+    """Return frames in the last dimension."""
     size = draw.sizes["image_size"]
     wide = replace(draw, sizes={**draw.sizes, "image_size": size + WIDEST})
     whole = Image(source.channels, source.mean, source.std)(wide)

@@ -24,7 +24,7 @@ def photograph(path: Path | str) -> Image.Image:
 
 
 def shipped_with_sklearn(path: str) -> Path:
-    """Give the place of a file of `sklearn.datasets`, whose import would take seconds."""
+    """Return the place of a file of `sklearn.datasets`, whose import would take seconds."""
     return Path(str(distribution("scikit-learn").locate_file(f"sklearn/datasets/{path}")))
 
 

@@ -69,5 +69,5 @@ class Placeholders(Prompt):
         return (super().__call__(draw) == self.placeholder).long()
 
     def note(self, draw: Draw) -> str:  # noqa: ARG002
-        """Say nothing: the prompt has its own."""
+        """Return nothing: the prompt has its own."""
         return ""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def named_tensors(value: Any) -> dict[str, Tensor]:
-    """Give every tensor in a model's output under its path; a lone tensor is '0'."""
+    """Return every tensor in a model's output under its path; a lone tensor is '0'."""
     return dict(_walk(value, ()))
 
 

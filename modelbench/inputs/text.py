@@ -84,7 +84,7 @@ class Tokens:
         return " ".join(words[first:] + words[:first]) + " "
 
     def note(self, draw: Draw) -> str:
-        """Say whether a tokenizer was at work."""
+        """Return whether a tokenizer was at work."""
         if self.tokenizer is not None:
             return "the text by the checkpoint's tokenizer"
         size, length = len((draw.text or TEXT).encode()), draw.sizes["sequence_length"]

@@ -9,7 +9,7 @@ from torch import nn
 
 
 def hookable(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Give each module with its path but for scripted ones, which take no hooks of Python's."""
+    """Yield each module with its path but for scripted ones, which take no hooks of Python's."""
     for path, module in model.named_modules():
         if not isinstance(module, torch.jit.ScriptModule):
             yield path, module

@@ -26,7 +26,7 @@ class Ended(Exception):  # noqa: N818  (what happened, not what is wrong here)
     """The process ended without an answer; the message says how."""
 
 
-def apart(
+def isolated(
     act: Callable[[Send], None], device: torch.device, timeout_s: float | None = None
 ) -> Iterator[Any]:
     """Run `act(send)` in a process of its own and give what it sends, one by one.
@@ -79,7 +79,7 @@ def _serve(
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Give the exception, or its text where it cannot be sent."""
+    """Return the exception, or its text where it cannot be sent."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever the exception's own class does while it is made again

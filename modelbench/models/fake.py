@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:
+def fake_if_possible(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:
     """Act on the model and its input without memory, or with it where shapes are not enough."""
     if workload.fake is None:
         try:
-            return on_ghost(workload, act)
+            return on_fake_tensors(workload, act)
         except Skip:
             raise
         except Exception:  # which operations refuse shapes alone cannot be listed
@@ -30,7 +30,7 @@ def without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], T]) ->
     return _on(workload, act)
 
 
-def on_ghost(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:
+def on_fake_tensors(workload: Workload, act: Callable[[nn.Module, Batch], T]) -> T:
     """Act on the model and its input without memory; weights are never read."""
     return _on(replace(workload, fake=Shapes(), pretrained=None), act)
 

@@ -30,7 +30,7 @@ def initialise(model: nn.Module, batch: Callable[[], Batch]) -> None:
             batch().call(model)
 
 
-def build_without_memory(
+def build_fake(
     build: Callable[[], Any], batch: Callable[[], Batch], mode: Shapes, device: torch.device
 ) -> Any:
     """Build a model in the mode.

@@ -47,7 +47,7 @@ class Pipeline(nn.Module):
     def forward(self, noise: Tensor) -> dict[str, Tensor]:
         """Predict the noise in it, `[b, channels, h, w]` in the latents' size.
 
-        Gives `prediction` and its `target`, in the shape in which the denoiser has them.
+        Returns `prediction` and its `target`, in the shape in which the denoiser has them.
         """
         given = self.conditions(noise)
         name = next(n for n, v in given.items() if isinstance(v, Tensor) and v.is_floating_point())
@@ -60,7 +60,7 @@ class Pipeline(nn.Module):
 
     @torch.no_grad()
     def conditions(self, noise: Tensor) -> dict[str, Any]:
-        """Give the arguments of the denoiser's first call, by name."""
+        """Return the arguments of the denoiser's first call, by name."""
         seen: dict[str, Any] = {}
         names = list(inspect.signature(self.denoiser.forward).parameters)
 
@@ -101,7 +101,7 @@ class Pipeline(nn.Module):
         return int(2 ** (len(levels) - 1))
 
     def parts(self, batch: Batch) -> dict[str, Batch]:
-        """Give the input of the denoiser, as far as it is made of tensors."""
+        """Return the input of the denoiser, as far as it is made of tensors."""
         given = self.conditions(batch.named()["noise"])
         tensors = {name: value for name, value in given.items() if isinstance(value, Tensor)}
         whole = all(isinstance(v, Tensor | bool | None.__class__) for v in given.values())

@@ -12,7 +12,7 @@ class Shapes(FakeTensorMode):
     """torch's own, with what it knows of the experts' product in half precision only."""
 
     def dispatch(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Give the outputs of an operation, without numbers."""
+        """Return the outputs of an operation, without numbers."""
         if func is not torch.ops.aten._grouped_mm.default:
             return super().dispatch(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         first, second = args[:2]

@@ -51,7 +51,7 @@ class StableDiffusion(nn.Module):
         """Predict the noise in a noised image.
 
         `pixel_values` is `[b, 3, h, w]` in -1..1, `noise` `[b, 4, h/8, w/8]`, `timesteps` `[b]`.
-        Gives `prediction` and its `target`, both shaped like `noise`.
+        Returns `prediction` and its `target`, both shaped like `noise`.
         """
         with torch.no_grad():
             latents = self.latents(pixel_values)
@@ -63,7 +63,7 @@ class StableDiffusion(nn.Module):
         return {"prediction": prediction, "target": target}
 
     def parts(self, batch: Batch) -> dict[str, Batch]:
-        """Give the input of each part, for those who look at them one by one."""
+        """Return the input of each part, for those who look at them one by one."""
         given = batch.named()
         embeddings = self.encode(given["input_ids"])
         unet = {
@@ -78,7 +78,7 @@ class StableDiffusion(nn.Module):
         }
 
     def encode(self, input_ids: Tensor) -> Tensor:
-        """Give the text's embeddings, `[b, t, width]`."""
+        """Return the text's embeddings, `[b, t, width]`."""
         embeddings: Tensor = self.text_encoder(input_ids).last_hidden_state
         return embeddings
 

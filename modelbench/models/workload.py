@@ -18,7 +18,7 @@ from modelbench.inputs import Draw, Source
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.data import Data
 from modelbench.losses import mean_square
-from modelbench.models.lazy import build_without_memory, initialise
+from modelbench.models.lazy import build_fake, initialise
 from modelbench.models.pretrained import build_pretrained
 from modelbench.models.shapes import Shapes
 from modelbench.system.seed import seed_all
@@ -96,7 +96,7 @@ class Workload:
         build = self.pretrained or partial(instantiate, self.recipe, _convert_="all")
         # Without memory nothing can be moved to a device: it is made there.
         real = replace(self, fake=None, device=torch.device("cpu")).batch
-        model = build_without_memory(build, real, self.fake, self.device) if self.fake else build()
+        model = build_fake(build, real, self.fake, self.device) if self.fake else build()
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
@@ -120,7 +120,7 @@ class Workload:
         return model.to(self.device)
 
     def computing(self) -> AbstractContextManager[object]:
-        """Give what the model is to be called in: nothing, or the mode without memory."""
+        """Return what the model is to be called in: nothing, or the mode without memory."""
         return self.fake or nullcontext()
 
     def batch(self, **sizes: int) -> Batch:
@@ -139,7 +139,7 @@ class Workload:
             yield self._made(replace(self._draw(sizes), calibration=number))
 
     def labelled(self, *, test: bool) -> Iterator[Batch]:
-        """Give batches of labelled data on the device: of training without end, of testing once."""
+        """Yield labelled batches on the device: of training without end, of testing once."""
         assert self.data is not None
         given = (self.data.test if test else self.data.training)(self._draw({}))
         for batch in given:
@@ -167,7 +167,7 @@ class Workload:
         return own.holding({name: mixed(name, t) for name, t in own.named().items()})
 
     def sample_places(self) -> dict[str, int]:
-        """Tell in which dimension each input has its samples; one that has none is left out."""
+        """Return in which dimension each input has its samples; one that has none is left out."""
         if "batch_size" not in self.axes:
             return {}
         few, more = (self.batch(batch_size=count).named() for count in (2, 3))
@@ -179,7 +179,7 @@ class Workload:
         }
 
     def notes(self) -> list[str]:
-        """Say what a person should know of the input."""
+        """Return what a person should know of the input."""
         draw = self._draw({})
         told = {name: s.note(draw) for name, s in self.sources.items() if hasattr(s, "note")}
         notes = [f"{name}: {note}" for name, note in told.items() if note]
@@ -197,18 +197,18 @@ class Workload:
         return self.prepare[name](model, batch)
 
     def takes(self, axis: str, size: int) -> bool:
-        """Tell whether the YAML's limits admit a size."""
+        """Return whether the YAML's limits admit a size."""
         limit = self.limits.get(axis, {})
         least, most = limit.get("min", 1), limit.get("max")
         above = most is not None and size > most
         return not (size < least or above or size % limit.get("multiple_of", 1))
 
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
-        """Give the loss as a scalar: the YAML's, or a default that any floating output has."""
+        """Return the loss as a scalar: the YAML's, or a default that any floating output has."""
         return (self.measure or mean_square)(outputs, batch)
 
-    def guess(self, outputs: Any, batch: Batch) -> float | None:
-        """Tell what the loss comes to for a model that knows nothing; None where it cannot tell."""
+    def chance_level(self, outputs: Any, batch: Batch) -> float | None:
+        """Return the loss at chance level; None where the loss does not know it."""
         start = getattr(getattr(self.measure, "func", None), "start", None)
         return start(outputs, batch) if start else None
 
@@ -226,7 +226,7 @@ class Workload:
 
 
 def _pretrained(model: Mapping[str, Any]) -> Callable[[], Any] | None:
-    """Give what builds the model with its weights, where these are not random."""
+    """Return what builds the model with its weights, where these are not random."""
     if model["weights"] != "pretrained":
         return None
     if model["describe"] is not None:  # its recipe loads the weights itself

@@ -91,7 +91,7 @@ class Generate:
         return model.decode(latents)
 
     def figures(self, samples: int) -> dict[str, Metric]:
-        """Give the seconds for each image and each step, over the last calls."""
+        """Return the seconds for each image and each step, over the last calls."""
         images, steps = zip(*self._runs[-samples:], strict=True)
         return {
             "s_per_image": Metric(statistics.median(images), "s"),
@@ -109,7 +109,7 @@ class Generate:
 
 
 def _start(model: StableDiffusion, batch: Batch, steps: int) -> tuple[Tensor, Tensor]:
-    """Give pure noise and the timesteps; resets what the scheduler remembers of earlier calls."""
+    """Return pure noise and the timesteps; resets what the scheduler remembers of earlier calls."""
     noise = batch.named()["noise"]
     model.scheduler.set_timesteps(steps, device=noise.device)
     return noise * model.scheduler.init_noise_sigma, model.scheduler.timesteps

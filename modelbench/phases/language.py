@@ -111,12 +111,12 @@ def _tokens(batch: Batch) -> Tensor:
 
 
 def _keeping(model: Any) -> dict[str, bool]:
-    """Give what asks the model for its cache; some always give it, and some have none."""
+    """Return what asks the model for its cache; some always give it, and some have none."""
     return {"use_cache": True} if _accepts(model, "use_cache") else {}
 
 
 def _carried(model: Any, read: Any) -> dict[str, Any]:
-    """Give what the next call takes of the outputs of the last one, whatever a model calls it."""
+    """Return what the next call takes of the outputs of the last one, whatever a model calls it."""
     if not isinstance(read, Mapping):
         raise Skip(f"{type(model).__name__} gives its outputs without names")
     return {
@@ -125,12 +125,12 @@ def _carried(model: Any, read: Any) -> dict[str, Any]:
 
 
 def _hides(model: Any) -> bool:
-    """Tell whether a model that returned no cache may have one all the same."""
+    """Return whether a model that returned no cache may have one all the same."""
     return getattr(model, "_is_stateful", False) or _accepts(model, "past_key_values")
 
 
 def _accepts(model: Any, name: str) -> bool:
-    """Tell whether forward takes an argument, among the others where it is one that all know."""
+    """Return whether forward takes an argument, among the others where it is one that all know."""
     takes = inspect.signature(model.forward).parameters
     others = any(each.kind is each.VAR_KEYWORD for each in takes.values())
     return name in takes or (others and name in ("use_cache", "past_key_values", "cache_params"))
@@ -146,7 +146,7 @@ def _setting(model: Any, names: tuple[str, ...]) -> int | None:
 
 
 def _room(model: Any, batch: Batch) -> int:
-    """Tell how many tokens can follow the prompt; raises Skip where none can."""
+    """Return how many tokens can follow the prompt; raises Skip where none can."""
     length = _tokens(batch).shape[1]
     room = (_setting(model, POSITIONS) or 1 << 30) - length
     if room < 1:

@@ -66,7 +66,7 @@ class Generate:
         return self._images
 
     def figures(self, samples: int) -> dict[str, Metric]:
-        """Give the seconds for each image, over the last calls."""
+        """Return the seconds for each image, over the last calls."""
         seconds = statistics.median(self._seconds[-samples:]) / len(self._noise)
         return {"s_per_image": Metric(seconds, "s")}
 

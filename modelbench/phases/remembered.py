@@ -33,7 +33,7 @@ class Remembered:
         return ", ".join(type(each).__name__ for each in self._now.values())
 
     def take(self) -> dict[str, Any]:
-        """Give the arguments of one call, as they were at first."""
+        """Return the arguments of one call, as they were at first."""
         if self._used:
             self.rewind()
         self._used = True
@@ -81,7 +81,7 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tell whether two objects hold equal tensors and numbers."""
+    """Return whether two objects hold equal tensors and numbers."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Tensor):

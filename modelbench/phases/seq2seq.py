@@ -76,5 +76,5 @@ class Generate(Writing):
 
 
 def _read(batch: Batch) -> dict[str, Tensor]:
-    """Give what the encoder reads."""
+    """Return what the encoder reads."""
     return {n: t for n, t in batch.named().items() if not n.startswith("decoder_")}

@@ -28,7 +28,7 @@ class Writing:
         return tokens
 
     def figures(self, samples: int) -> dict[str, Metric]:
-        """Give the times to the first and per further token, and the rate, of the last calls."""
+        """Return the times to the first and per further token, and the rate, of the last calls."""
         runs = self._runs[-samples:]
         first = statistics.median(times[1] - times[0] for times in runs)
         whole = statistics.median(times[-1] - times[0] for times in runs)

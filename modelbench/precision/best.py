@@ -14,7 +14,7 @@ from modelbench.results import Skip
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 ENOUGH = 0.9
 """Share of MACs with which a scheme is taken at once."""
@@ -27,26 +27,26 @@ class Best(Scheme):
     of: Mapping[str, Any] = field(default_factory=dict)
     """Name -> scheme, the preferred one first."""
 
-    def ship(self, workload: Workload, *, phases: bool) -> Shipped:
+    def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:
         """Try them in turn."""
         model, batch = workload.build(), workload.batch()
         macs = count_phase(lambda net, given: lambda: given.call(net), model, batch, quick=False)
         del model
-        best: tuple[float, Shipped] | None = None
+        best: tuple[float, ConvertedModel] | None = None
         refused = []
         for name, node in self.of.items():
             try:
-                shipped = instantiate(node, _convert_="all").ship(workload, phases=phases)
+                converted = instantiate(node, _convert_="all").convert(workload, phases=phases)
             except Skip as skip:
                 refused.append(f"{name}: {skip}")
                 continue
-            reached = shipped.reach.macs(macs.total, dict(macs.by_module)) if macs else 0.0
+            reached = converted.coverage.macs(macs.total, dict(macs.by_module)) if macs else 0.0
             if best is None or reached > best[0]:
-                best = reached, replace(shipped, chosen=name)
+                best = reached, replace(converted, chosen=name)
             if reached >= ENOUGH:
                 break
         if best is None:
             raise Skip("; ".join(refused) or "no scheme is named")
-        shipped = best[1]
-        shipped.notes += [f"is {shipped.chosen} here", *(f"is not {why}" for why in refused)]
-        return shipped
+        converted = best[1]
+        converted.notes += [f"is {converted.chosen} here", *(f"is not {why}" for why in refused)]
+        return converted

@@ -69,7 +69,7 @@ class ByNode(Quantizer):  # type: ignore[misc]
 
 
 def quantizable(node: Node) -> bool:
-    """Tell whether a node is a product of floats by a constant, whose range can be measured."""
+    """Return whether a node is a product of floats by a constant, whose range can be measured."""
     if node.op != "call_function" or node.target not in PRODUCTS:
         return False
     given, weight = node.args[:2]
@@ -83,7 +83,7 @@ def quantizable(node: Node) -> bool:
 
 
 def _added(node: Node) -> Node | None:
-    """Give what is added to a quantized convolution, which can then be done in the same step."""
+    """Return what is added to a quantized convolution, which can then be done in the same step."""
     if node.target is not aten.add.Tensor or not all(isinstance(a, Node) for a in node.args[:2]):
         return None
     one, two = node.args[:2]
@@ -102,7 +102,7 @@ def _mark(node: Node, inputs: dict[Node, Any]) -> None:
 
 
 def _alone(node: Any) -> bool:
-    """Tell whether a node's memory is its own and has one user."""
+    """Return whether a node's memory is its own and has one user."""
     if not isinstance(node, Node) or node.op != "call_function" or len(node.users) != 1:
         return False
     schema = getattr(node.target, "_schema", None)
@@ -119,7 +119,7 @@ def _overwritten(node: Node) -> bool:
 
 
 def _constant(node: Node) -> bool:
-    """Tell whether a node comes of weights alone, so that it can be quantized beforehand."""
+    """Return whether a node comes of weights alone, so that it can be quantized beforehand."""
     if node.op == "get_attr":
         return _float(node)
     inputs = node.all_input_nodes

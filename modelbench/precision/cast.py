@@ -10,8 +10,8 @@ from torch import nn
 
 from modelbench.precision.channels import lay_out
 from modelbench.precision.compiling import no_compiler
+from modelbench.precision.converted import ConvertedModel, Coverage
 from modelbench.precision.scheme import Scheme
-from modelbench.precision.shipped import Reach, Shipped
 from modelbench.results import Skip
 from modelbench.system.accelerator import Switches, allow_tf32, tf32
 
@@ -37,11 +37,11 @@ class Cast(Scheme):
             raise ValueError(f"dtype={self.dtype}: expected {', '.join(TYPES)}")
 
     def autocast(self) -> torch.dtype:
-        """Give the type itself; TF32 and compilation are left to inference."""
+        """Return the type itself; TF32 and compilation are left to inference."""
         dtype: torch.dtype = getattr(torch, self.dtype)
         return dtype
 
-    def ship(self, workload: Workload, *, phases: bool) -> Shipped:  # noqa: ARG002
+    def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:  # noqa: ARG002
         """Cast the model."""
         self.refuse(workload.device)
         dtype = self.autocast()
@@ -56,10 +56,10 @@ class Cast(Scheme):
             _round_factors(model)
         total = sum(parameter.numel() for parameter in model.parameters())
         computed = None if low or self.tf32 else dict[str, float]()
-        reach = Reach(total if low else 0, total, computed)
+        coverage = Coverage(total if low else 0, total, computed)
         if self.compile and (why := no_compiler(workload.device.type)):
             raise Skip(f"cannot be compiled: {why}")
-        return Shipped(model, reach, dtype=dtype, compiles=self.compile, notes=notes)
+        return ConvertedModel(model, coverage, dtype=dtype, compiles=self.compile, notes=notes)
 
 
 def _round_factors(model: nn.Module) -> None:

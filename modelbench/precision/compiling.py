@@ -21,7 +21,7 @@ MOST = 5
 
 
 def no_compiler(device: str = "cpu") -> str | None:
-    """Say why torch.compile cannot work here, or give None."""
+    """Return why torch.compile cannot work here, or give None."""
     if device == "mps":
         return "torch.compile's code for MPS is a prototype"
     if device != "cpu":
@@ -51,7 +51,7 @@ def compile_in_place(model: nn.Module) -> None:
 
 @cache
 def _vectors_are_known() -> bool:
-    """Tell whether the compiler takes the flags of all vectors that this CPU has.
+    """Return whether the compiler takes the flags of all vectors that this CPU has.
 
     Torch finds that out by importing itself in a process for each kind, 7 s in all.
     """
@@ -75,7 +75,7 @@ def _vectors_are_known() -> bool:
 
 @torch.inference_mode()
 def compiled(call: Callable[[], Any]) -> float:
-    """Call until nothing is compiled any more; give the seconds of the calls that did.
+    """Call until nothing is compiled any more; return the seconds of the calls that did.
 
     A later call compiles as well where sizes have changed, such as that of a cache.
     """

@@ -14,7 +14,7 @@ from modelbench.precision.scheme import Scheme
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 
 def scheme_of(node: Mapping[str, Any] | None) -> Scheme:
@@ -23,15 +23,15 @@ def scheme_of(node: Mapping[str, Any] | None) -> Scheme:
     return scheme
 
 
-def convert(workload: Workload) -> Shipped:
+def convert(workload: Workload) -> ConvertedModel:
     """Build the model and bring it into its precision, compiled where its scheme compiles.
 
     Raises Skip where the scheme cannot do that.
     """
-    shipped = scheme_of(workload.scheme).ship(workload, phases=True)
-    if shipped.compiles:
-        compile_in_place(shipped.model)
-    return shipped
+    converted = scheme_of(workload.scheme).convert(workload, phases=True)
+    if converted.compiles:
+        compile_in_place(converted.model)
+    return converted
 
 
 def training_dtype(workload: Workload) -> torch.dtype:

@@ -11,7 +11,7 @@ untrained networks of many layers have."""
 
 
 def x86() -> Any:
-    """Give the quantizer for x86 processors: 8-bit activations, weights per channel."""
+    """Return the quantizer for x86 processors: 8-bit activations, weights per channel."""
     from torchao.quantization.pt2e import HistogramObserver, PerChannelMinMaxObserver
 
     # Its import also teaches torch's compiler to multiply in 8 bits.

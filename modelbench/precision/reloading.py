@@ -30,7 +30,7 @@ def changed(saved: Mapping[str, Any], loaded: Mapping[str, Any]) -> str | None:
 
 
 def alike(before: Any, after: Any, again: Callable[[], Any], rounding: float) -> bool:
-    """Tell whether two outputs differ by no more than two runs of one model, or rounding."""
+    """Return whether two outputs differ by no more than two runs of one model, or rounding."""
     found = _distance(before, after)
     if found <= rounding:
         return True
@@ -38,12 +38,12 @@ def alike(before: Any, after: Any, again: Callable[[], Any], rounding: float) ->
 
 
 def rounding(dtype: torch.dtype, *, quantized: bool) -> float:
-    """Give the relative difference that another order of additions may make."""
+    """Return the relative difference that another order of additions may make."""
     return STEP if quantized else max(ROUNDING, 4 * torch.finfo(dtype).eps)
 
 
 def _distance(one: Any, other: Any) -> float:
-    """Give the greatest relative difference of the tensors, by their root mean squares."""
+    """Return the greatest relative difference of the tensors, by their root mean squares."""
     pairs = zip(floating(one).values(), floating(other).values(), strict=True)
     greatest = 0.0
     for a, b in ((a.nan_to_num(), b.nan_to_num()) for a, b in pairs):

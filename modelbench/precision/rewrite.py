@@ -117,11 +117,11 @@ class _Side:
         self._more = int(layer.output_padding[axis])
 
     def length(self, count: int) -> int:
-        """Give the output's length for an input's."""
+        """Return the output's length for an input's."""
         return (count - 1) * self._stride - 2 * self.padding + self._kernel + self._more
 
     def fits(self) -> bool:
-        """Tell whether the spread channels are as long as the output is to be."""
+        """Return whether the spread channels are as long as the output is to be."""
         spread = -(-self._kernel // self._stride) * self._stride
         return self._kernel + self._more - self.padding <= spread
 

@@ -11,12 +11,12 @@ from modelbench.results import Skip
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """A way to ship a model; its fields are the keys below `scheme` of its YAML."""
+    """A way to convert a model; its fields are the keys below `scheme` of its YAML."""
 
     device: str | None = None
     """The only kind of device that it runs on: `cpu` or `cuda`."""
@@ -38,10 +38,10 @@ class Scheme:
                 )
 
     def autocast(self) -> torch.dtype:
-        """Give the type that training computes in; raises Skip where there is none."""
+        """Return the type that training computes in; raises Skip where there is none."""
         raise Skip("the precision is one of inference; train in fp32, bf16 or fp16")
 
-    def ship(self, workload: Workload, *, phases: bool) -> Shipped:
+    def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:
         """Build the model and bring it into its form; raises Skip where that cannot be.
 
         With `phases`, all its calls are to work, not only the one with the whole batch.

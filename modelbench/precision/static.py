@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from modelbench.precision.compiling import no_compiler
+from modelbench.precision.converted import ConvertedModel
 from modelbench.precision.rewrite import rewrite
 from modelbench.precision.scheme import Scheme
-from modelbench.precision.shipped import Shipped
 from modelbench.results import Skip
 from modelbench.results.attempts import in_one_line
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from modelbench.inputs.batch import Batch
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Reach
+    from modelbench.precision.converted import Coverage
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ class Static(Scheme):
         if platform.machine().lower() not in {"x86_64", "amd64"}:
             raise Skip(f"needs an x86 processor, and this is {platform.machine()}")
 
-    def ship(self, workload: Workload, *, phases: bool) -> Shipped:
+    def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:
         """Quantize the call with the whole batch."""
-        from modelbench.precision.reached import drop_unused, products, reach
+        from modelbench.precision.coverage import coverage_of, drop_unused, products
 
         self.refuse(workload.device)
         if phases and workload.prepare:
@@ -61,16 +61,16 @@ class Static(Scheme):
             exported: Any = _or_skip("torch.export cannot export it", lambda: _export(model, given))
             if why:
                 two_dimensional(exported)
-            converted = self._converted(exported, model, workload)
-        drop_unused(converted)
-        reached = reach(converted, model.model)
+            graph_module = self._quantized_graph(exported, model, workload)
+        drop_unused(graph_module)
+        reached = coverage_of(graph_module, model.model)
         if not reached.computed:
             raise Skip(f"there is nothing that it reaches: {_untouched(reached)}")
-        runs, notes = converted, []
+        runs, notes = graph_module, []
         if why:
-            runs = _or_skip("torchao cannot lower it", lambda: _lowered(converted, given))
+            runs = _or_skip("torchao cannot lower it", lambda: _lowered(graph_module, given))
             notes.append(f"lowered to oneDNN's operations without a compiler ({why})")
-        return Shipped(
+        return ConvertedModel(
             _Named(runs, model),
             reached,
             quantized=True,
@@ -78,13 +78,13 @@ class Static(Scheme):
             compiles=self.compile and not why,
             notes=notes,
             suffix=".pt2",
-            products=products(converted),
-            saved=_Named(converted, model),
-            save=lambda _, file: _save(converted, given, file),
+            products=products(graph_module),
+            saved=_Named(graph_module, model),
+            save=lambda _, file: _save(graph_module, given, file),
             load=lambda _, file: _Named(torch.export.load(file).module(), model),
         )
 
-    def _converted(self, exported: Any, model: _Positional, workload: Workload) -> Any:
+    def _quantized_graph(self, exported: Any, model: _Positional, workload: Workload) -> Any:
         """Watch the model on calibration input, and quantize it."""
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -94,28 +94,28 @@ class Static(Scheme):
             if any(not torch.isfinite(t).all() for t in _floating(batch)):
                 raise Skip("the calibration input holds NaN or infinity")
             prepared(*model.arguments(batch))
-        converted = _or_skip(cannot, lambda: convert_pt2e(prepared))
-        _own_scales(converted)
-        return converted
+        graph_module = _or_skip(cannot, lambda: convert_pt2e(prepared))
+        _own_scales(graph_module)
+        return graph_module
 
 
-def _own_scales(converted: Any) -> None:
+def _own_scales(graph_module: Any) -> None:
     """Give each product a scale of its own, for a weight that several have.
 
     The compiler merges what is dequantized alike, and takes no shared weight to 8 bits.
     """
-    graph, seen = converted.graph, set()
+    graph, seen = graph_module.graph, set()
     for node in list(graph.nodes):
         if "dequantize_per" not in str(node.target) or node.args[0].op != "get_attr":
             continue
         weight, scale, *rest = node.args
         if weight in seen:
             name = f"{scale.target}_of_{node.name}".replace(".", "_")
-            converted.register_buffer(name, getattr(converted, scale.target).clone())
+            graph_module.register_buffer(name, getattr(graph_module, scale.target).clone())
             with graph.inserting_before(node):
                 node.args = (weight, graph.get_attr(name), *rest)
         seen.add(weight)
-    converted.recompile()
+    graph_module.recompile()
 
 
 class _Positional(nn.Module):
@@ -178,14 +178,14 @@ def _export(model: nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
     return torch.export.export(model, given).module()
 
 
-def _lowered(converted: Any, given: tuple[torch.Tensor, ...]) -> Any:
+def _lowered(graph_module: Any, given: tuple[torch.Tensor, ...]) -> Any:
     """Lower it; raises RuntimeError where that reaches less than was quantized."""
     from torchao.quantization.pt2e.lowering import lower_pt2e_quantized_to_x86
 
-    from modelbench.precision.reached import lowered, products
+    from modelbench.precision.coverage import lowered, products
 
-    runs = lower_pt2e_quantized_to_x86(converted, given)
-    if (done := lowered(runs)) < (wanted := products(converted)):
+    runs = lower_pt2e_quantized_to_x86(graph_module, given)
+    if (done := lowered(runs)) < (wanted := products(graph_module)):
         raise RuntimeError(f"{done} of {wanted} products would be computed in 8 bits")
     return runs
 
@@ -199,11 +199,11 @@ def _or_skip(cannot: str, act: Callable[[], T]) -> T:
         raise Skip(f"{cannot}: {in_one_line(error)}") from error
 
 
-def _untouched(reached: Reach) -> str:
+def _untouched(reached: Coverage) -> str:
     kept = ", ".join(reached.kept[:4])
     return f"of its products none can be ({kept})" if kept else "no convolution, no Linear"
 
 
-def _save(converted: Any, given: tuple[torch.Tensor, ...], file: Path) -> None:
+def _save(graph_module: Any, given: tuple[torch.Tensor, ...], file: Path) -> None:
     with torch.no_grad():
-        torch.export.save(torch.export.export(converted, given), file)
+        torch.export.save(torch.export.export(graph_module, given), file)

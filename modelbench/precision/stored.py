@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 def inner(tensor: Tensor) -> list[Tensor]:
-    """Give the plain tensors that one is made of: values, scales, zero points; often itself."""
+    """Return the plain tensors that one is made of: values, scales, zero points; often itself."""
     if not is_traceable_wrapper_subclass(tensor):
         return [tensor]
     names, _ = tensor.__tensor_flatten__()
@@ -18,7 +18,7 @@ def inner(tensor: Tensor) -> list[Tensor]:
 
 
 def is_low(tensor: Tensor) -> bool:
-    """Tell whether a weight's values are stored in 8 bits or fewer, or in packed ones."""
+    """Return whether a weight's values are stored in 8 bits or fewer, or in packed ones."""
     values = max(inner(tensor), key=lambda plain: plain.nbytes)
     return values.element_size() == 1 or not (values.is_floating_point() or values.is_complex())
 
@@ -30,7 +30,7 @@ def low_numel(tensors: Iterable[Tensor]) -> int:
 
 
 def same_bits(one: Tensor, other: Tensor) -> bool:
-    """Tell whether two tensors hold the same to the last bit."""
+    """Return whether two tensors hold the same to the last bit."""
     pairs = list(zip(inner(one), inner(other), strict=False))
     return type(one) is type(other) and all(_equal(a, b) for a, b in pairs)
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from modelbench.precision.compiling import no_compiler
+from modelbench.precision.converted import ConvertedModel, Coverage
 from modelbench.precision.rewrite import rewrite
 from modelbench.precision.scheme import Scheme
-from modelbench.precision.shipped import Reach, Shipped
 from modelbench.precision.stored import is_low, low_numel
 from modelbench.results import Skip
 
@@ -31,7 +31,7 @@ class Weights(Scheme):
     computes: bool = True
     """Whether Linears multiply in low precision too, or only store their weights in it."""
 
-    def ship(self, workload: Workload, *, phases: bool) -> Shipped:  # noqa: ARG002
+    def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:  # noqa: ARG002
         """Quantize the model."""
         from torchao.quantization import quantize_
 
@@ -55,7 +55,7 @@ class Weights(Scheme):
             if path not in low and (weight := _weight(layer)) is not None and weight.ndim > 1
         )
         linears = [path for path in low if isinstance(layers[path], nn.Linear)]
-        reach = Reach(
+        coverage = Coverage(
             low_numel(model.parameters()),
             sum(p.numel() for p in model.parameters()),  # a tied one once
             dict.fromkeys(linears, inf) if self.computes else {},
@@ -64,7 +64,7 @@ class Weights(Scheme):
         why = no_compiler(workload.device.type) if self.compile else None
         notes = [f"runs uncompiled ({why})"] if why else []
         compiles = self.compile and not why
-        return Shipped(model, reach, quantized=True, compiles=compiles, notes=notes)
+        return ConvertedModel(model, coverage, quantized=True, compiles=compiles, notes=notes)
 
 
 def _weight(layer: nn.Module) -> torch.Tensor | None:

@@ -13,12 +13,12 @@ LONGEST = 200
 
 
 def past(end: float) -> bool:
-    """Tell whether it is later than that."""
+    """Return whether it is later than that."""
     return perf_counter() > end
 
 
-def trouble(act: Callable[[], Any]) -> str | None:
-    """Do something; give what it raises in one line."""
+def error_of(act: Callable[[], Any]) -> str | None:
+    """Do something; return what it raises in one line."""
     try:
         act()
     except Exception as error:  # the model's code may raise anything
@@ -27,7 +27,7 @@ def trouble(act: Callable[[], Any]) -> str | None:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Give an exception's type and first line, cut where that is a whole paragraph."""
+    """Return an exception's type and first line, cut where that is a whole paragraph."""
     error = root_cause(error)
     line = str(error).strip().partition("\n")[0]
     short = line if len(line) <= LONGEST else line[:LONGEST] + "..."

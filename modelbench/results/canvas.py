@@ -18,7 +18,7 @@ STYLES = [("#0072B2", "o", ""), ("#D55E00", "s", "///"), ("#009E73", "^", "...")
 
 
 def styles() -> Iterator[tuple[str, str, str]]:
-    """Give colours with their markers and hatches, without end."""
+    """Return colours with their markers and hatches, without end."""
     return cycle(STYLES)
 
 
@@ -52,7 +52,7 @@ def sized_axis(panel: Any, name: str, sizes: Sequence[int]) -> None:
 
 
 def saved(figure: Any, directory: Path, name: str) -> list[str]:
-    """Write the figure; give the files."""
+    """Write the figure; return the files."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

@@ -50,7 +50,7 @@ def of_exit(ended: Exit, smaller: str) -> str:
 
 
 def of_status(code: int) -> str:
-    """Say how a process ended: `killed by signal 9 (SIGKILL): most likely out of memory`."""
+    """Return how a process ended: `killed by signal 9 (SIGKILL): most likely out of memory`."""
     if code >= 0:
         name = f" (0x{code:08X}: {NT[code]})" if code in NT else ""
         return f"ended with status {code}{name}"
@@ -124,7 +124,7 @@ def of_error(error: BaseException, smaller: str) -> str:
 
 
 def _of_accelerator(text: str) -> str:
-    """Say how full the current device is, which ran out of memory."""
+    """Return how full the current device is, which ran out of memory."""
     import torch
     from torch import accelerator
 
@@ -141,7 +141,7 @@ def _of_accelerator(text: str) -> str:
 
 
 def _lacks_graphviz(error: BaseException) -> bool:
-    """Tell whether a program of Graphviz was called, which is not a package of Python's."""
+    """Return whether a program of Graphviz was called, which is not a package of Python's."""
     if type(error).__name__ == "ExecutableNotFound":  # what the package graphviz raises
         return True
     return isinstance(error, FileNotFoundError) and error.filename == "dot"

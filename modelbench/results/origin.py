@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Give what went wrong behind Hydra's own message, which names the target alone."""
+    """Return what went wrong behind Hydra's own message, which names the target alone."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -25,7 +25,7 @@ class _Terminal(Terminal):
 
 
 def terminal(*, errors: bool = False) -> Terminal:
-    """Give a terminal; what goes into a pipe or a file is not folded at 80 columns."""
+    """Return a terminal; what goes into a pipe or a file is not folded at 80 columns."""
     plain = _Terminal(highlight=False, stderr=errors)
     if plain.is_terminal:
         return plain
@@ -33,7 +33,7 @@ def terminal(*, errors: bool = False) -> Terminal:
 
 
 def shortened(path: Path) -> Path:
-    """Give a path as seen from the current folder."""
+    """Return a path as seen from the current folder."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -45,7 +45,7 @@ class Console:
         self._live: Live | None = None
 
     def open(self, job: Job) -> None:
-        """Say what is about to be measured, and where."""
+        """Print what is about to be measured, and where."""
         sizes = " ".join(f"{axis}={size}" for axis, size in job.axes.items())
         cpu = f"{job.environment.get('cpu')}, {job.environment.get('cpu_cores')} cores"
         where = (
@@ -97,9 +97,9 @@ class Console:
 
 
 def refuse(found: Sequence[str]) -> None:
-    """Tell the person what is wrong, one line each."""
+    """Print the configuration errors, one line each."""
     out = terminal(errors=True)
-    count = "a mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    out.print(f"[bold red]modelbench:[/] {count} in the configuration", soft_wrap=True)
-    for mistake in found:
-        out.print(f"  - {mistake}", markup=False, soft_wrap=True)
+    count = "a configuration error" if len(found) == 1 else f"{len(found)} configuration errors"
+    out.print(f"[bold red]modelbench:[/] {count}", soft_wrap=True)
+    for line in found:
+        out.print(f"  - {line}", markup=False, soft_wrap=True)

@@ -91,7 +91,7 @@ class MLflow:
         self._end(summary.status)
 
     def open_sweep(self, name: str, directory: Path, params: Mapping[str, Any]) -> str | None:
-        """Start the parent run of a sweep; give its id, or None where there is no MLflow."""
+        """Start the parent run of a sweep; return its id, or None where there is no MLflow."""
         self._filter = f"tags.sweep_id = '{name}' and tags.kind = 'job'"
         tags = {"kind": "sweep", "sweep_id": name}
         self._start(name, directory, tags, params)
@@ -107,7 +107,7 @@ class MLflow:
         self._end(status)
 
     def hint(self) -> str | None:
-        """Give the command that opens the UI, and the link that lands on the comparison."""
+        """Return the command that opens the UI, and the link that lands on the comparison."""
         return self._try(lambda store: store.hint(self._filter, self._sort_by), needs_run=False)
 
     def _start(

@@ -44,7 +44,7 @@ class Store:
         )
 
     def hint(self, search: str, sort_by: str) -> str:
-        """Give the command that opens the UI and the link that lands on the comparison."""
+        """Return the command that opens the UI and the link that lands on the comparison."""
         query = "workflowType=machine_learning&compareRunsMode=CHART"
         if search:
             query += f"&searchFilter={quote(search)}"
@@ -139,7 +139,7 @@ def _bury(client: MlflowClient, experiment_id: str) -> None:
 
 
 def since_boot(process: psutil.Process) -> float:
-    """Tell when a process started, in seconds; a clock that is set does not change it."""
+    """Return when a process started, in seconds; a clock that is set does not change it."""
     import psutil
 
     return process.create_time() - psutil.boot_time()

@@ -14,7 +14,7 @@ class Sink(Protocol):
         """Begin a job, before its first stage."""
 
     def progress(self, stage: str, text: str) -> None:
-        """Tell what a stage is doing; nothing any more, where `text` is empty."""
+        """Show what a stage is doing; nothing any more, where `text` is empty."""
 
     def record(self, result: Result) -> None:
         """Take the result of one stage."""

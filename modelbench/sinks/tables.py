@@ -41,7 +41,7 @@ def stage_table(result: Result) -> RenderableType:
 def parted(
     stage: str, metrics: Mapping[str, Metric]
 ) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
-    """Give a stage's own metrics, and those of its parts, by their short names."""
+    """Return a stage's own metrics, and those of its parts, by their short names."""
     plain: dict[str, Metric] = {}
     grid: dict[str, dict[str, Metric]] = {}
     for name, metric in metrics.items():

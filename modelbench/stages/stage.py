@@ -48,7 +48,7 @@ class Context:
 class Stage:
     """The keys that every stage has."""
 
-    needs_numbers: ClassVar[bool] = True
+    needs_values: ClassVar[bool] = True
     """Whether it is skipped for a model that was built without memory."""
 
     timeout_s: float = 300.0

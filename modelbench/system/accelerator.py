@@ -48,7 +48,7 @@ class Poisoned(Exception):  # noqa: N818  (the same)
 
 
 def choose(name: str, *, forked: bool = False) -> torch.device:
-    """Give the device of that name, `auto` for the accelerator that is there, else the CPU.
+    """Return the device of that name, `auto` for the accelerator that is there, else the CPU.
 
     From now on it is this process's current one. Raises Unusable, and Poisoned in a fork that
     cannot use it.
@@ -150,7 +150,7 @@ def _capability() -> tuple[int, int] | None:
 
 
 def of_driver(text: str) -> str | None:
-    """Say what a driver's error comes to; None for other errors."""
+    """Return what a driver's error comes to; None for other errors."""
     return next((said for words, said in DRIVER.items() if words in text), None)
 
 
@@ -161,14 +161,14 @@ def synchronize(device: torch.device) -> None:
 
 
 def event(device: torch.device) -> Any:
-    """Give a mark in the device's stream that knows when it was passed."""
+    """Return a mark in the device's stream that knows when it was passed."""
     if device.type == "mps":
         return torch.mps.Event(enable_timing=True)
     return torch.Event(device, enable_timing=True)
 
 
 def cache_bytes(device: torch.device) -> int | None:
-    """Tell the size of a GPU's last-level cache; None where its kind does not tell."""
+    """Return the bytes of a GPU's last-level cache; None where its kind does not report it."""
     if device.type not in {"cuda", "xpu"}:
         return None
     size = getattr(
@@ -186,7 +186,7 @@ class Switches:
 
 
 def tf32() -> Switches:
-    """Tell where TF32 is allowed now."""
+    """Return where TF32 is allowed now."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     try:
         return Switches(matmul.allow_tf32, cudnn.allow_tf32)
@@ -207,7 +207,7 @@ def _poisoned(kind: str) -> bool:
 
 
 def _seen(kind: str) -> bool:
-    """Tell whether a process that cannot use the driver has a reason to look for a device."""
+    """Return whether a process that cannot use the driver has a reason to look for a device."""
     count: Any = getattr(torch.get_device_module(kind), "_device_count_nvml", lambda: 1)
     return bool(count() > 0)  # -1 where there is no driver at all
 
@@ -224,7 +224,7 @@ def _available(kind: str) -> bool:
 
 
 def _why_not(device: torch.device) -> str:
-    """Say why a device that torch was built for is not there."""
+    """Return why a device that torch was built for is not there."""
     if device.type == "mps":
         return "it needs macOS 14 and a GPU of Apple's"
     try:

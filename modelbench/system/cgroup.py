@@ -34,26 +34,26 @@ class Memory:
 
 
 def memory(root: Path = Path("/")) -> Memory | None:
-    """Give the tightest limit of memory; None where there is none."""
+    """Return the tightest limit of memory; None where there is none."""
     found = [each for group, old in _groups(root, "memory") if (each := _memory(group, old))]
     return min(found, key=lambda each: each.available, default=None)
 
 
 def available_memory() -> int:
-    """Tell how many bytes this process could have: of the machine, and of its control group."""
+    """Return how many bytes this process could have: of the machine, and of its control group."""
     free: int = psutil.virtual_memory().available
     limit = memory()
     return free if limit is None else min(free, limit.available)
 
 
 def cores(root: Path = Path("/")) -> float | None:
-    """Tell how many cores' worth of time the tightest quota gives; None where there is none."""
+    """Return how many cores' worth of time the tightest quota gives; None where there is none."""
     quotas = (_cores(group, old) for group, old in _groups(root, "cpu"))
     return min((each for each in quotas if each is not None), default=None)
 
 
 def usable_cores() -> float:
-    """Tell how many cores this process may use, by its affinity and its quota."""
+    """Return how many cores this process may use, by its affinity and its quota."""
     here: float = psutil.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         here = len(os.sched_getaffinity(0))
@@ -62,7 +62,7 @@ def usable_cores() -> float:
 
 
 def throttled(root: Path = Path("/")) -> int:
-    """Tell in how many periods a quota has stopped this process's group."""
+    """Return in how many periods a quota has stopped this process's group."""
     return max((_statistic(group, "cpu.stat", "nr_throttled") for group, _ in _groups(root, "cpu")),
                default=0)  # fmt: skip
 
@@ -89,7 +89,7 @@ def _cores(group: Path, old: bool) -> float | None:
 
 
 def _groups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
-    """Give the folders of this process's group and of those above it; True where version 1."""
+    """Yield the folders of this process's group and of those above it; True where version 1."""
     mounts = list(_mounts(root))
     for line in _text(root / "proc/self/cgroup").splitlines():  # not there but on Linux
         _, controllers, path = line.split(":", 2)
@@ -102,7 +102,7 @@ def _groups(root: Path, controller: str) -> Iterator[tuple[Path, bool]]:
 
 
 def _upwards(root: Path, top: str, place: str, path: str) -> Iterator[Path]:
-    """Give the folder of a group below a mount of `top` at `place`, and those above it."""
+    """Yield the folder of a group below a mount of `top` at `place`, and those above it."""
     mount = root / place.lstrip("/")
     # A container may see its host's path, of which its mount shows the end alone.
     below = path.removeprefix(top.rstrip("/")) if path.startswith(top) else ""
@@ -114,7 +114,7 @@ def _upwards(root: Path, top: str, place: str, path: str) -> Iterator[Path]:
 
 
 def _mounts(root: Path) -> Iterator[tuple[str, str, list[str] | None]]:
-    """Give root and place of each mount, and the controllers of one of version 1."""
+    """Yield root and place of each mount, and the controllers of one of version 1."""
     for line in _text(root / "proc/self/mountinfo").splitlines():
         mount, _, system = line.partition(" - ")
         fields, (kind, _, options) = mount.split(), system.split()[:3]
@@ -130,13 +130,13 @@ def _text(file: Path) -> str:
 
 
 def _number(file: Path, at: int = 0) -> int | None:
-    """Give one number of a line; None where there is none, such as the word 'max'."""
+    """Return one number of a line; None where there is none, such as the word 'max'."""
     words = _text(file).split()
     return _whole(words[at]) if len(words) > at else None
 
 
 def _statistic(group: Path, file: str, name: str) -> int:
-    """Give one line's number of a file with a name and a number in each."""
+    """Return one line's number of a file with a name and a number in each."""
     for line in _text(group / file).splitlines():
         key, _, value = line.partition(" ")
         if key == name:

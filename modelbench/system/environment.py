@@ -41,7 +41,7 @@ def host() -> dict[str, Any]:
 
 
 def limits() -> dict[str, Any]:
-    """Give what the control group leaves of the machine, where it limits it."""
+    """Return what the control group leaves of the machine, where it limits it."""
     memory, cores = cgroup.memory(), cgroup.cores()
     found: dict[str, Any] = {}
     if memory:
@@ -96,7 +96,7 @@ def device_name(device: torch.device) -> str:
 
 
 def state(device: torch.device) -> dict[str, Any]:
-    """Tell the settings on which the time of a call depends."""
+    """Return the settings on which the time of a call depends."""
     import torch
 
     from modelbench.system.accelerator import tf32
@@ -139,7 +139,7 @@ def cpu_model() -> str:
 
 
 def git() -> dict[str, Any]:
-    """Give the commit of the current folder's repository and whether it has changes."""
+    """Return the commit of the current folder's repository and whether it has changes."""
     commit = _output("git", "rev-parse", "HEAD")
     if not commit:
         return {"git_commit": None, "git_dirty": None}
@@ -166,7 +166,7 @@ def _version(package: str) -> str | None:
 
 
 def _output(*command: str) -> str | None:
-    """Give what a command prints, or None where it fails or is not installed."""
+    """Return what a command prints, or None where it fails or is not installed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -58,12 +58,12 @@ def look(device: torch.device) -> Gpu | None:
 
 
 def watched() -> bool:
-    """Tell whether NVML's bindings are installed."""
+    """Return whether NVML's bindings are installed."""
     return find_spec("pynvml") is not None
 
 
 def findings(before: Gpu, after: Gpu) -> Iterator[str]:
-    """Say what held the GPU back between two moments, the second of them right after work."""
+    """Yield what held the GPU back between two moments, the second of them right after work."""
     seconds = after.when - before.when
     if seconds <= 0:
         return

@@ -21,7 +21,7 @@ class Net(nn.Module):
         self.last = nn.Linear(4, 5)
 
     def normalisation(self) -> nn.Module:
-        """Give the layer in the middle."""
+        """Return the layer in the middle."""
         return nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class Net(nn.Module):
         return logits
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Give `[b, 4]`."""
+        """Return `[b, 4]`."""
         pooled: Tensor = self.norm(self.first(images)).relu().mean((2, 3))
         return pooled
 
@@ -101,7 +101,7 @@ class Leaks(Net):
     """Statistics are taken over the batch in evaluation mode too."""
 
     def normalisation(self) -> nn.Module:
-        """Give the usual mistake."""
+        """Return the usual mistake."""
         return nn.BatchNorm2d(4, track_running_stats=False)
 
 
@@ -215,7 +215,7 @@ class Outside(Net):
 
 
 class Dictionary(Net):
-    """Gives a plain dict."""
+    """Returns a plain dict."""
 
     def forward(self, images: Tensor) -> Any:
         """Name the output."""
@@ -257,7 +257,7 @@ class Nothing(nn.Module):
     """A model without parameters."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the mean."""
+        """Return the mean."""
         return images.mean((2, 3))
 
 
@@ -335,7 +335,7 @@ class Numbers(Net):
 
 
 class Integers(Net):
-    """Gives classes, which have no gradient."""
+    """Returns classes, which have no gradient."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Choose."""
@@ -343,7 +343,7 @@ class Integers(Net):
 
 
 class Normalised(Net):
-    """Gives what a normalisation keeps at the same size."""
+    """Returns what a normalisation keeps at the same size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -363,7 +363,7 @@ class Scripted(Net):
 
 
 class States(nn.Module):
-    """Gives its states beside its output: their second dimension is the batch."""
+    """Returns its states beside its output: their second dimension is the batch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -96,7 +96,7 @@ class Uncalibrated:
         return ("batch_size",)
 
     def __call__(self, draw: Draw) -> Tensor:
-        """Give ones, or NaN."""
+        """Return ones, or NaN."""
         value = 1.0 if draw.calibration is None else float("nan")
         return torch.full((draw.sizes["batch_size"], self.width), value)
 
@@ -131,12 +131,12 @@ class Numbers(nn.Module):
 
 
 class Lazy(nn.Module):
-    """Gives a generator, so that nothing has run when forward returns."""
+    """Returns a generator, so that nothing has run when forward returns."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
         self.layer = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Iterator[Tensor]:
-        """Give the output later."""
+        """Yield the output later."""
         yield self.layer(x)

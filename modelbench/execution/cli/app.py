@@ -13,7 +13,7 @@ from modelbench.system.signals import Terminated
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; give its exit status."""
+    """Run a command line; return its exit status."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console may lack characters of names and paths
             stream.reconfigure(errors="replace")
@@ -40,8 +40,8 @@ def run(arguments: Sequence[str]) -> int:
 
         make_importable(folders)
         made = plan(overrides, folders, multirun=args.multirun, dry=bool(args.cfg))
-        if made.mistakes:
-            refuse(made.mistakes)
+        if made.errors:
+            refuse(made.errors)
             return 1
         overrides = made.overrides
         if not args.cfg:

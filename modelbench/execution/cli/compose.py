@@ -23,7 +23,7 @@ class Composer:
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """Give a configuration, to be read only; raises what Hydra's `compose` raises."""
+        """Return a configuration, to be read only; raises what Hydra's `compose` raises."""
         parsed = self._parser.parse_overrides(list(overrides))
         values = [override for override in parsed if self._sets_a_value(override)]
         chosen = [override for override in parsed if not self._sets_a_value(override)]

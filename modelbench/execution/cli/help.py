@@ -43,7 +43,7 @@ def usage(folders: Sequence[Path] = ()) -> str:
 
 
 def _purpose(file: Path) -> str:
-    """Give the first line of a YAML, below Hydra's own, which says what it is for."""
+    """Return the first line of a YAML, below Hydra's own, which says what it is for."""
     lines = file.read_text(encoding="utf-8").splitlines()
     first = next((line for line in lines if not line.startswith("# @")), "")
     return first.lstrip("# ") if first.startswith("#") else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 def reserve(folder: Path, *, named: bool) -> tuple[Path, str | None]:
     """Make a folder that nobody else has, by a number at its end where need be.
 
-    One that the user `named` is taken as it is. Gives the folder, and what is wrong with it.
+    One that the user `named` is taken as it is. Returns the folder, and what is wrong with it.
     """
     try:
         folder = _make(folder, exist_ok=named)

@@ -48,15 +48,15 @@ class Reader:
     multirun: bool
     sampler: bool
     """Whether a sweeper was chosen that samples intervals."""
-    mistakes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def variants(self, text: str) -> list[str]:
-        """Give the single overrides that one sweeps over, less those with a mistake."""
+        """Return the single overrides that one sweeps over, less those with an error."""
         good = []
         for single in self._singles(text):
-            trouble = self._trouble(self.parser.parse_override(single))
-            if trouble:
-                self.mistakes.append(trouble)
+            error_text = self._error_in(self.parser.parse_override(single))
+            if error_text:
+                self.errors.append(error_text)
             else:
                 good.append(single)
         return good
@@ -70,25 +70,23 @@ class Reader:
             groups = [group for group in schema.SECTIONS if text in self._options(group)]
             such = f"such as image_size=128; {QUOTES}"
             meant = f"did you mean {groups[0]}={text}?" if groups else such
-            self.mistakes.append(f"{text}: expected KEY=VALUE, {meant}")
+            self.errors.append(f"{text}: expected KEY=VALUE, {meant}")
             return
         if not override.is_sweep_override():
             yield text
         elif not self.multirun:
             several = f"several stages are test=[{text.partition('=')[2]}]"
             hint = several if override.key_or_group == "test" else QUOTES
-            self.mistakes.append(f"{text}: several values want --multirun; {hint}")
+            self.errors.append(f"{text}: several values want --multirun; {hint}")
         elif override.is_discrete_sweep():
             sign = "+" if override.is_add() else ""
             for value in override.sweep_string_iterator():
                 yield f"{sign}{override.get_key_element()}={value}"
         elif not self.sampler:
-            self.mistakes.append(
-                f"{text}: an interval wants a sweeper that samples: hydra/sweeper="
-            )
+            self.errors.append(f"{text}: an interval wants a sweeper that samples: hydra/sweeper=")
 
-    def _trouble(self, override: Override) -> str | None:
-        """Say what is wrong with the key of an override, or with its option."""
+    def _error_in(self, override: Override) -> str | None:
+        """Return what is wrong with the key of an override, or with its option."""
         key = override.key_or_group
         if key.partition(".")[0] == "hydra" or key.startswith("hydra/") or override.is_delete():
             return None  # Hydra's own; what a deletion leaves is checked when composed
@@ -106,5 +104,5 @@ class Reader:
         return None if top in keys else f"{key}: unknown key{suggest(top, keys)}"
 
     def _options(self, group: str) -> set[str]:
-        """Give the names of a group's YAMLs."""
+        """Return the names of a group's YAMLs."""
         return {file.stem for folder in self.folders for file in (folder / group).glob("*.yaml")}

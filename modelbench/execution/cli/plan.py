@@ -1,4 +1,4 @@
-"""The command line before Hydra runs it: every mistake in it, in all the jobs it stands for."""
+"""The command line before Hydra runs it: every error in it, in all the jobs it stands for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Plan:
     """What a command line comes to."""
 
     overrides: list[str]
-    mistakes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     """What the models are built with and the fork server may import: installed packages."""
 
@@ -43,32 +43,32 @@ class Plan:
 def plan(
     overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool, dry: bool = False
 ) -> Plan:
-    """Compose the jobs that `overrides` stand for and collect every mistake in them.
+    """Compose the jobs that `overrides` stand for and collect every error in them.
 
     Unless `dry`, the folder for their files is made.
     """
     schema.register()
     words = [word for text in overrides for word in with_number(text)]
     made = Plan([word if multirun else as_typed(word) for word in words])
-    made.mistakes += [f"--config-dir {f}: no such folder" for f in folders if not f.is_dir()]
+    made.errors += [f"--config-dir {f}: no such folder" for f in folders if not f.is_dir()]
     folders = [folder for folder in folders if folder.is_dir()]
     with initialize_config_dir(str(schema.CONF), version_base="1.3", job_name="modelbench"):
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())
         sampler = any(text.startswith("hydra/sweeper=") for text in made.overrides)
         places = [schema.CONF, *folders]
-        reader = Reader(parser, places, multirun, sampler, made.mistakes)
+        reader = Reader(parser, places, multirun, sampler, made.errors)
         choices = [found for text in made.overrides if (found := reader.variants(text))]
         paths = ",".join(quoted(f"file://{folder}") for folder in folders)
         extra = [f"hydra.searchpath=[{paths}]"] if folders else []
         jobs: list[list[str]] = []
-        if multirun and not made.mistakes:
+        if multirun and not made.errors:
             jobs = _listed([*extra, *(c[0] for c in choices)], choices, reader)
         composer = Composer(parser, places)
         for job in with_jobs(jobs, list(_combinations(choices))):
             _check([*extra, *job], places, composer, made)
-        if not (made.mistakes or dry):
+        if not (made.errors or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
-    made.mistakes = list(dict.fromkeys(made.mistakes))
+    made.errors = list(dict.fromkeys(made.errors))
     return made
 
 
@@ -77,7 +77,7 @@ def _check(overrides: list[str], places: Sequence[Path], composer: Composer, mad
     try:
         config = composer.compose(overrides)
         checked = check(config, places)
-        found = checked.mistakes
+        found = checked.errors
         if any(override.startswith("model.") for override in overrides):
             # The YAML's own value is the type of a key that no schema knows.
             groups = [o for o in overrides if not o.startswith("model.")]
@@ -89,11 +89,11 @@ def _check(overrides: list[str], places: Sequence[Path], composer: Composer, mad
         found = [f"a YAML cannot be read: {' '.join(str(error).split())}"]
     except (HydraException, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         found = [first_line(error)]
-    made.mistakes += found
+    made.errors += found
 
 
 def _listed(first: list[str], choices: list[list[str]], reader: Reader) -> list[list[str]]:
-    """Give the jobs that an experiment lists; what its sweeper varies is added to `choices`."""
+    """Return the jobs that an experiment lists; what its sweeper varies is added to `choices`."""
     try:
         sweeper = compose("config", first, return_hydra_config=True).hydra.sweeper
     except (HydraException, OmegaConfBaseException):
@@ -109,7 +109,7 @@ def _listed(first: list[str], choices: list[list[str]], reader: Reader) -> list[
 
 
 def _combinations(choices: list[list[str]]) -> Iterator[list[str]]:
-    """Give each job's overrides; of a large sweep, one override varied at a time."""
+    """Yield each job's overrides; of a large sweep, one override varied at a time."""
     if math.prod(map(len, choices)) <= MOST:
         yield from map(list, itertools.product(*choices))
         return
@@ -128,14 +128,14 @@ def _reserve(first: list[str], choices: list[list[str]], made: Plan, *, multirun
     """
     config = compose("config", first, return_hydra_config=True)
     if config.hydra.sweeper.get("jobs") and not multirun:
-        made.mistakes.append("this experiment lists several jobs, which want --multirun")
+        made.errors.append("this experiment lists several jobs, which want --multirun")
         return
     with open_dict(config):  # what varies gives a sweep its name
         config.hydra.overrides.task = [_varied(variants) for variants in choices]
     key = "hydra.sweep.dir" if multirun else "hydra.run.dir"
     named = any(override.partition("=")[0] == key for override in made.overrides)
-    folder, trouble = reserve(Path(OmegaConf.select(config, key)), named=named)
-    made.mistakes += [trouble] if trouble else []
+    folder, error_text = reserve(Path(OmegaConf.select(config, key)), named=named)
+    made.errors += [error_text] if error_text else []
     made.overrides.append(f"{key}={quoted(str(folder))}")
 
 
@@ -147,7 +147,7 @@ def _varied(variants: list[str]) -> str:
 
 
 def _model(config: DictConfig) -> Any:
-    """Give the model's section as written, less what the schema checks already."""
+    """Return the model's section as written, less what the schema checks already."""
     raw = OmegaConf.to_container(config.model, resolve=False)
     assert isinstance(raw, dict)
     checked = {"name", "axes", "limits", "weights", "checkpoint"}

@@ -23,7 +23,7 @@ from modelbench.system.accelerator import left_alone
 
 
 def _unless_cut_short(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Say nothing of a worker whose order was cut short: the job was stopped, and has said so."""
+    """Report nothing of a worker whose job spec was cut short: the job was stopped."""
     if not issubclass(kind, EOFError):
         sys.__excepthook__(kind, error, trace)
 

@@ -21,7 +21,7 @@ from modelbench.results.attempts import in_one_line
 from modelbench.results.failures import of_error
 
 T = TypeVar("T")
-Ghost = tuple[nn.Module, FakeTensorMode]
+FakeModel = tuple[nn.Module, FakeTensorMode]
 Prepare = Callable[[nn.Module, Batch], Callable[[], Any]]
 
 log = logging.getLogger(__name__)
@@ -48,15 +48,15 @@ def count(model: nn.Module, batch: Batch, *, here: bool) -> dict[str, Counted]:
     Otherwise it is copied without memory and run on shapes alone, which is as exact; one that
     looks at numbers is run for real, and so is one that cannot be copied.
     """
-    ghost = None if here else _ghost(model)
-    whole = _count(model, ghost, "", batch)
+    fake = None if here else _fake(model)
+    whole = _count(model, fake, "", batch)
     try:
         others = parts(model, batch)
     except Exception as error:  # the model's own code, which may raise anything
         log.exception("parts")
         whole.failed.append(f"its method parts: {of_error(error, '')}")
         others = {}
-    found = {path: _count(model, ghost, path, each) for path, each in others.items()}
+    found = {path: _count(model, fake, path, each) for path, each in others.items()}
     return {"": whole, **found}
 
 
@@ -70,10 +70,10 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool
         with torch.inference_mode():  # as it is timed; a state made there changes nowhere else
             return count_macs(model, prepare(model, batch))
 
-    def one(ghost: nn.Module, given: Batch) -> Macs:
+    def one(fake: nn.Module, given: Batch) -> Macs:
         with torch.inference_mode():
-            call = prepare(ghost, given)
-            return count_macs(ghost, getattr(call, "on_shapes", call))
+            call = prepare(fake, given)
+            return count_macs(fake, getattr(call, "on_shapes", call))
 
     try:
         return on_shapes(model, batch, one)
@@ -84,20 +84,20 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool
 
 def on_shapes(model: nn.Module, batch: Batch, act: Callable[[nn.Module, Batch], T]) -> T:
     """Act on a copy of the model without memory, and of the batch."""
-    ghost, mode = without_memory(model)
+    fake, mode = fake_copy(model)
     with mode:
-        return act(ghost, batch.map(mode.from_tensor))
+        return act(fake, batch.map(mode.from_tensor))
 
 
-def without_memory(model: nn.Module) -> Ghost:
-    """Copy a model without its memory; give the mode that it runs in as well."""
+def fake_copy(model: nn.Module) -> FakeModel:
+    """Copy a model without its memory; return the mode that it runs in as well."""
     mode = Shapes()
     with FakeCopyMode(mode):
         return copy.deepcopy(model), mode
 
 
 def parts(model: nn.Module, batch: Batch) -> dict[str, Batch]:
-    """Give the input of each of the model's parts by its path, from its method `parts`, if any."""
+    """Return the input of each of the model's parts by path, from its method `parts`, if any."""
     parts_of: Any = getattr(model, "parts", None)
     return parts_of(batch) if callable(parts_of) else {}
 
@@ -106,18 +106,18 @@ def _at(model: nn.Module, path: str) -> nn.Module:
     return model.get_submodule(path) if path else model  # a scripted one does not give itself
 
 
-def _ghost(model: nn.Module) -> Ghost | None:
+def _fake(model: nn.Module) -> FakeModel | None:
     try:
-        return without_memory(model)
+        return fake_copy(model)
     except Exception:  # which modules refuse to be copied cannot be listed
         log.info("the model cannot be copied", exc_info=True)
         return None
 
 
-def _count(model: nn.Module, ghost: Ghost | None, path: str, batch: Batch) -> Counted:
+def _count(model: nn.Module, fake: FakeModel | None, path: str, batch: Batch) -> Counted:
     """Count one part on shapes alone, or for real where that fails in any way."""
-    if ghost is not None:
-        copied, mode = ghost
+    if fake is not None:
+        copied, mode = fake
         with mode:
             found = _count_one(copied, path, batch.map(mode.from_tensor))
         if not found.failed:

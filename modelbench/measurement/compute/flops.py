@@ -107,7 +107,7 @@ def unfused() -> Iterator[None]:
 
 
 def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:
-    """Give the bytes that an operation reads and writes."""
+    """Return the bytes that an operation reads and writes."""
     packet = func.overloadpacket
     if func.is_view or packet in EMPTY:
         return 0
@@ -118,7 +118,7 @@ def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:
 
 
 def _stored(value: Any) -> int:
-    """Give the bytes behind a tensor; an expanded one has fewer than its shape says."""
+    """Return the bytes behind a tensor; an expanded one has fewer than its shape says."""
     if not isinstance(value, torch.Tensor):
         return 0
     shape = zip(value.shape, value.stride(), strict=True)

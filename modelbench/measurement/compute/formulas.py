@@ -105,7 +105,7 @@ BY_NAME: dict[Formula, str] = {
 
 
 def formulas() -> dict[Any, Formula]:
-    """Give the formula of each operation that is there: libraries bring theirs when imported."""
+    """Return the formula of each operation that is there: libraries bring theirs when imported."""
     return dict(_complex()) | {
         packet: formula
         for formula, names in BY_NAME.items()

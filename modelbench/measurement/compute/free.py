@@ -87,7 +87,7 @@ ENDINGS = ("_", "_copy", "_backward", "_backward_data", "_forward", "_functional
 
 @cache
 def is_free(func: Any) -> bool:
-    """Tell whether an operation costs no MACs; what is not known is not free."""
+    """Return whether an operation costs no MACs; what is not known is not free."""
     if func.namespace in {"prim", "prims", "profiler", "c10d", "_c10d_functional"}:
         return True
     name = func.overloadpacket.__name__
@@ -103,12 +103,12 @@ def _is_light(func: Any) -> bool:
 
 
 def _bases(name: str) -> set[str]:
-    """Give the name, and those of which it is a variant."""
+    """Return the name, and those of which it is a variant."""
     return {name} | {name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)}
 
 
 def _relatives(name: str) -> list[Any]:
-    """Give the operations of which this one is a variant, such as `eq` of `eq_`."""
+    """Return the operations of which this one is a variant, such as `eq` of `eq_`."""
     packets = [getattr(torch.ops.aten, base, None) for base in _bases(name) - {name, ""}]
     return [
         getattr(packet, overload)

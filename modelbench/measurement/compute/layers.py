@@ -60,7 +60,7 @@ def trace_layers(model: nn.Module, call: Callable[[], Any]) -> list[Layer]:
 
 
 def scripts(model: nn.Module) -> dict[str, nn.Module]:
-    """Give the scripted and traced modules that stand in no other such module, by path."""
+    """Return the scripted and traced modules that stand in no other such module, by path."""
     inside = _inside_scripts(model)
     return {
         path: module

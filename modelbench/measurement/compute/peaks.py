@@ -41,7 +41,7 @@ class Peaks:
 
 
 def peaks(device: torch.device, dtype: torch.dtype, *, afresh: bool = False) -> Peaks:
-    """Give the peaks of a device with torch's present threads and settings.
+    """Return the peaks of a device with torch's present threads and settings.
 
     Measured once and kept in the user's cache; `afresh` measures again and keeps the better.
     """
@@ -97,7 +97,7 @@ def _memory_rate(device: torch.device) -> float:
 
 
 def _least_s(call: Callable[[], Any], device: torch.device) -> float:
-    """Give the least seconds of several calls; what disturbs a call can only lengthen it."""
+    """Return the least seconds of several calls; what disturbs a call can only lengthen it."""
     call()
     synchronize(device)
     least, began, tries = float("inf"), perf_counter(), 0

@@ -57,7 +57,7 @@ def torchinfo_figures(model: nn.Module, batch: Batch) -> Figures:
 
 
 def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
-    """Say in one line how torchinfo's mult-adds differ from the exact MACs, and why."""
+    """Return in one line how torchinfo's mult-adds differ from the exact MACs, and why."""
     exact: Counter[str] = Counter()
     for layer in layers:
         if layer.leaf:

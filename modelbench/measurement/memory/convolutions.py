@@ -14,7 +14,7 @@ CONVOLUTIONS = {aten.convolution.default, aten.convolution_backward.default}
 
 
 def extra(func: Any, args: Any, result: Any) -> int:
-    """Give the bytes that the kernel needs for itself, the result being there; none on a GPU."""
+    """Return the bytes that the kernel needs for itself, the result being there; none on a GPU."""
     backward = func is aten.convolution_backward.default
     x: Tensor = args[1 if backward else 0]
     if x.device.type != "cpu":
@@ -23,7 +23,7 @@ def extra(func: Any, args: Any, result: Any) -> int:
 
 
 def _forward(args: Any, result: Any) -> int:
-    """Give the bytes of a forward pass.
+    """Return the bytes of a forward pass.
 
     oneDNN works on copies in a layout of its own, whose channels come in blocks or, in the half
     precisions that the CPU computes in, pixel by pixel. What oneDNN does not compute in is a matrix
@@ -45,7 +45,7 @@ def _forward(args: Any, result: Any) -> int:
 
 
 def _windows(x: Tensor, weight: Tensor, result: Tensor, *, transposed: bool, groups: int) -> int:
-    """Give the bytes of all windows of a group, or of the groups' own results."""
+    """Return the bytes of all windows of a group, or of the groups' own results."""
     if weight[0, 0].numel() == 1 and x.shape[2:] == result.shape[2:]:
         return 0
     small = x if transposed else result
@@ -57,7 +57,7 @@ def _windows(x: Tensor, weight: Tensor, result: Tensor, *, transposed: bool, gro
 
 
 def _blocked(tensor: Tensor, few: int | None = None) -> int:
-    """Give the bytes in blocks of channels; `few` where an input has less than one block."""
+    """Return the bytes in blocks of channels; `few` where an input has less than one block."""
     channels, block = tensor.shape[1], _block()
     if few is not None and channels < block:
         return few
@@ -65,7 +65,7 @@ def _blocked(tensor: Tensor, few: int | None = None) -> int:
 
 
 def _pixel_by_pixel(tensor: Tensor) -> bool:
-    """Tell whether the channels come last, and only then."""
+    """Return whether the channels come last, and only then."""
     kinds = {4: torch.channels_last, 5: torch.channels_last_3d}
     if tensor.ndim not in kinds or tensor.is_contiguous():
         return False
@@ -73,7 +73,7 @@ def _pixel_by_pixel(tensor: Tensor) -> bool:
 
 
 def _better_by_torch(x: Tensor, weight: Tensor, stride: Any, dilation: Any, groups: int) -> bool:
-    """Tell whether torch computes it by itself (ConvParams::use_mkldnn in its Convolution.cpp)."""
+    """Return whether torch computes it by itself (ConvParams::use_mkldnn, Convolution.cpp)."""
     if x.dtype is not torch.float32 or x.ndim != 4:
         return False
     plain = all(step == 1 for step in [*stride, *dilation]) and len(x) < 16
@@ -85,7 +85,7 @@ def _better_by_torch(x: Tensor, weight: Tensor, stride: Any, dilation: Any, grou
 
 @cache
 def _brgemm(dtype: torch.dtype, *, depthwise: bool) -> bool:
-    """Tell whether oneDNN has kernels of this CPU's own for a half precision (AMX, AVX512-FP16)."""
+    """Return whether oneDNN has half-precision kernels of this CPU's own (AMX, AVX512-FP16)."""
     if dtype is torch.bfloat16:
         return torch.cpu._is_amx_tile_supported() and not depthwise
     return dtype is torch.float16
@@ -93,13 +93,13 @@ def _brgemm(dtype: torch.dtype, *, depthwise: bool) -> bool:
 
 @cache
 def _block() -> int:
-    """Give the channels of a block: as many float32 as a vector of this CPU holds."""
+    """Return the channels of a block: as many float32 as a vector of this CPU holds."""
     return {"AVX512": 16, "AVX2": 8}.get(torch.backends.cpu.get_cpu_capability(), 4)
 
 
 @cache
 def _onednn(dtype: torch.dtype) -> bool:
-    """Tell whether oneDNN computes in a type on this CPU."""
+    """Return whether oneDNN computes in a type on this CPU."""
     if dtype is torch.float32:
         return bool(torch._C._has_mkldnn)
     name = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}

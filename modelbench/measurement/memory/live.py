@@ -1,4 +1,4 @@
-"""Memory foreseen: the tensors alive while a call runs, without any of them being there."""
+"""Memory estimated: the tensors alive while a call runs, without any of them being there."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Saved:
 
 
 def own_tensors(model: nn.Module) -> list[Tensor]:
-    """Give parameters and buffers, tied ones once."""
+    """Return parameters and buffers, tied ones once."""
     return [*model.parameters(), *model.buffers()]
 
 
@@ -118,7 +118,7 @@ def size_of(tensors: Iterable[Tensor]) -> int:
 
 
 def inference_peak(model: nn.Module, call: Callable[[], Any], given: Iterable[Tensor]) -> int:
-    """Give the most bytes that a call in inference holds, weights and input included."""
+    """Return the most bytes that a call in inference holds, weights and input included."""
     live = Live()
     live.add([*own_tensors(model), *given])
     with torch.no_grad(), live:

@@ -40,11 +40,11 @@ class Meter:
         reset_peak(self._device)
 
     def held(self) -> int:
-        """Tell what is held now."""
+        """Return what is held now."""
         return held(self._device) - self._base
 
     def peak(self) -> int:
-        """Tell the most that was held."""
+        """Return the most bytes that were held."""
         return max(0, most_held(self._device) - self._base)
 
 
@@ -75,7 +75,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def held(device: torch.device) -> int:
-    """Tell how many bytes are held now."""
+    """Return how many bytes are held now."""
     synchronize(device)
     if device.type == "mps":
         return torch.mps.current_allocated_memory()
@@ -86,7 +86,7 @@ def held(device: torch.device) -> int:
 
 
 def most_held(device: torch.device) -> int:
-    """Tell the most bytes that were held since the last reset, or ever."""
+    """Return the most bytes that were held since the last reset, or ever."""
     synchronize(device)
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
@@ -106,7 +106,7 @@ def most_held(device: torch.device) -> int:
 
 
 def free(device: torch.device) -> int:
-    """Tell how many bytes could be had."""
+    """Return how many bytes could be had."""
     if device.type == "mps":  # shares the machine's memory
         left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
         return min(left, available_memory())
@@ -116,7 +116,7 @@ def free(device: torch.device) -> int:
 
 
 def method(device: torch.device) -> str:
-    """Say what a measured figure is of."""
+    """Return what a measured figure is of."""
     if device.type == "cpu":
         return "what is resident beyond torch itself, by the kernel"
     if device.type == "mps":

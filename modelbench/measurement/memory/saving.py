@@ -25,7 +25,7 @@ class _Counter:
 
 
 def saved_bytes(state: Mapping[str, Any]) -> int:
-    """Give the size of the file that `torch.save` writes, by letting it write to nowhere.
+    """Return the size of the file that `torch.save` writes, by letting it write to nowhere.
 
     A model of 4 GiB takes milliseconds instead of many seconds and as much disk.
     """

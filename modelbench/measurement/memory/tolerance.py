@@ -7,10 +7,10 @@ ROUNDING = 48 * 2**20
 
 
 def missed(told: int, found: int) -> bool:
-    """Tell whether what was found, in bytes, is not what was told."""
+    """Return whether what was found, in bytes, is not what was told."""
     return abs(found - told) > max(MISSED * told, ROUNDING)
 
 
 def missed_by(told: int, found: int) -> str:
-    """Say by how much."""
+    """Return in words by how much."""
     return f"{abs(found / told - 1):.0%} {'more' if found > told else 'less'}"

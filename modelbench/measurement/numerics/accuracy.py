@@ -13,7 +13,7 @@ from modelbench.losses import logits_of
 
 @torch.inference_mode()
 def accuracy(model: nn.Module, batches: Iterable[Batch]) -> float | None:
-    """Give the share of labelled samples whose most likely class is right, in evaluation mode.
+    """Return the share of labelled samples whose most likely class is right, in evaluation mode.
 
     None without labels, or with a single class, which is always right.
     """

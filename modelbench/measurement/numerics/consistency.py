@@ -20,7 +20,7 @@ ROUNDINGS = 16
 
 
 def close(eps: float) -> float:
-    """Give the share by which outputs may differ that were computed with such a distance."""
+    """Return the share by which outputs may differ that were computed with such a distance."""
     return max(CLOSE, ROUNDINGS * eps)
 
 
@@ -65,7 +65,7 @@ def common(small: Any, large: Any, eps: float = 0.0) -> Difference | None:
 
 
 def _worst(pairs: Mapping[str, tuple[Tensor, Tensor]], eps: float) -> Difference | None:
-    """Give the greatest difference; tensors of other shapes, and empty ones, are left out."""
+    """Return the greatest difference; tensors of other shapes, and empty ones, are left out."""
     shares = {
         name: _share(own, other)
         for name, (own, other) in pairs.items()
@@ -86,7 +86,7 @@ def _share(own: Tensor, other: Tensor) -> float:
 
 
 def first_of(batch: Batch, places: Mapping[str, int], count: int = 1) -> Batch:
-    """Give the first samples; `places` tells where each input has its samples."""
+    """Return the first samples; `places` tells where each input has its samples."""
     own = batch.named()
     return batch.holding(
         {n: t.narrow(places[n], 0, count) if n in places else t for n, t in own.items()}
@@ -104,7 +104,7 @@ class Samples:
         self._fewer_out = floating(first_of(batch, places, self._fewer).call(model))
 
     def first(self, name: str, output: Tensor) -> list[Tensor]:
-        """Give what belongs to the first sample in such an output of the whole batch.
+        """Return what belongs to the first sample in such an output of the whole batch.
 
         Where a sample has several places in a dimension, as in [batch * tokens, classes], these
         are the first, or else those at the distance of the batch: either is given. Nothing where

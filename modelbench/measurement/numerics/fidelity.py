@@ -82,7 +82,7 @@ def fidelity(reference: Any, outputs: Any) -> Fidelity:
 
 
 def floating(outputs: Any) -> dict[str, Tensor]:
-    """Give the floating tensors of an output in double precision, on the CPU.
+    """Return the floating tensors of an output in double precision, on the CPU.
 
     A complex one has its real and imaginary parts as its last dimension.
     """
@@ -136,7 +136,7 @@ def first_not_finite(model: nn.Module, call: Callable[[], Any]) -> str | None:
 
 
 def all_finite(value: Any) -> bool:
-    """Tell whether every floating tensor within is finite; takes no memory to speak of."""
+    """Return whether every floating tensor within is finite; takes no memory to speak of."""
     tensors = [_real(tensor) for tensor in named_tensors(value).values()]
     floats = [t for t in tensors if t.is_floating_point() and t.numel()]
     return all(bool(torch.isfinite(bound)) for t in floats for bound in torch.aminmax(t))

@@ -62,12 +62,12 @@ class Snapshot:
 
 
 def findings(before: Snapshot, after: Snapshot) -> list[str]:
-    """Say what else the machine was doing between two moments."""
+    """Return what else the machine was doing between two moments."""
     return list(_findings(before, after))
 
 
 def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]:
-    """Say what is wrong with the samples themselves."""
+    """Return what is wrong with the samples themselves."""
     array = np.asarray(samples_ms, dtype=np.float64)
     found = []
     groups = two_groups(array)
@@ -93,7 +93,7 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
 
 
 def of_threads(threads: int) -> list[str]:
-    """Say where torch's threads are more than the cores that this process may use."""
+    """Return where torch's threads are more than the cores that this process may use."""
     allowed = cgroup.usable_cores()
     if threads <= allowed:
         return []

@@ -14,7 +14,7 @@ USUAL = 64 * 2**20
 
 
 def flusher(device: torch.device) -> Callable[[], None]:
-    """Give what fills the last-level cache with something else, twice its size."""
+    """Return what fills the last-level cache with something else, twice its size."""
     size = last_level_bytes(device)
     buffer = torch.empty(2 * size // 4, dtype=torch.float32, device=device)
 
@@ -25,7 +25,7 @@ def flusher(device: torch.device) -> Callable[[], None]:
 
 
 def last_level_bytes(device: torch.device) -> int:
-    """Tell the size of the largest cache, as the device or Linux says; elsewhere a usual one."""
+    """Return the bytes of the largest cache, as the device or Linux says; elsewhere a usual one."""
     if device.type != "cpu":
         return cache_bytes(device) or USUAL
     sizes = [USUAL]

@@ -14,7 +14,7 @@ CALLS = 3
 
 
 def kernels_ms(call: Callable[[], Any], device: torch.device) -> float | None:
-    """Give the milliseconds of all kernels of one call; None where no profiler sees them."""
+    """Return the milliseconds of all kernels of one call; None where no profiler sees them."""
     supported: Any = torch.profiler.supported_activities
     activity = {"cuda": ProfilerActivity.CUDA, "xpu": ProfilerActivity.XPU}.get(device.type)
     if activity is None or activity not in supported():

@@ -1,4 +1,4 @@
-"""Comparing calls: in turns, so that what disturbs one disturbs the other as well."""
+"""Comparing calls: interleaved, so that what disturbs one disturbs the other as well."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Compared:
 
     @property
     def ratio(self) -> Ratio:
-        """Give the time of the second in times of the first."""
+        """Return the time of the second in times of the first."""
         return ratio(self.first_ms, self.second_ms)
 
 
@@ -101,7 +101,7 @@ def collect_pairs(first: Sample, second: Sample, pairs: Pairs, seed: int = 0) ->
 
 
 def ratio(first_ms: Sequence[float], second_ms: Sequence[float]) -> Ratio:
-    """Give the ratio of second to first from blocks of two samples of each."""
+    """Return the ratio of second to first from blocks of two samples of each."""
     logs = [log(value) for value in first_ms], [log(value) for value in second_ms]
     sums = [[a + b for a, b in zip(v[::2], v[1::2], strict=True)] for v in logs]
     blocks = [(two - one) / 2 for one, two in zip(*sums, strict=True)]

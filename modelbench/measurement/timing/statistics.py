@@ -69,7 +69,7 @@ class Statistics:
         )
 
     @property
-    def claimed(self) -> bool:
+    def covers(self) -> bool:
         """Whether the interval covers the median 95 times in 100 also if samples are correlated."""
         return self.samples >= LEAST_TOLD and not too_correlated(self.samples, self.effective)
 
@@ -82,7 +82,7 @@ class Statistics:
 
 
 def correlation_time(array: Array) -> float:
-    """Give how many samples in a row tell no more of the median than one, 1 or more.
+    """Return how many samples in a row tell no more of the median than one, 1 or more.
 
     The variance of a median of correlated samples is that of independent ones times the integrated
     autocorrelation time of 'below the median'. Of two estimates the greater is taken: Geyer's
@@ -95,7 +95,7 @@ def correlation_time(array: Array) -> float:
 
 
 def too_correlated(count: int, effective: float) -> bool:
-    """Tell whether samples are worth so few independent ones that no interval is to be trusted."""
+    """Return whether the effective sample size is too small for an interval."""
     return effective < min(LEAST_EFFECTIVE, count / 5)
 
 
@@ -139,13 +139,13 @@ def _first_order(array: Array) -> float:
 
 
 def _ranks(array: Array) -> Array:
-    """Give each value's rank from 1; equal ones share the middle of theirs."""
+    """Return each value's rank from 1; equal ones share the middle of theirs."""
     _, place, counts = np.unique(array, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place])
 
 
 def trend(array: Array) -> float | None:
-    """Give how much the samples drift from their first third to the last, relative to the median.
+    """Return how much the samples drift from their first third to the last, relative to the median.
 
     None where that is no more than chance: a rank correlation with time over 3.3 deviations, in
     independent samples once in a thousand, and over 1%.
@@ -168,7 +168,7 @@ def trend(array: Array) -> float | None:
 
 
 def two_groups(array: Array) -> tuple[float, float] | None:
-    """Give the centres of two groups that the samples fall into, or None.
+    """Return the centres of two groups that the samples fall into, or None.
 
     Otsu's split (1979) into groups of a tenth or more that lie over 5 of Ashman's D (1994) and 2%
     apart; halves of a normal distribution are 2.7 apart, of a uniform one 3.5.

@@ -39,7 +39,7 @@ class Growth:
     """The size whose call raised something else than the want of memory, and what that was."""
 
     @property
-    def knee(self) -> Point | None:
+    def saturation(self) -> Point | None:
         """The least size that comes within a tenth of the greatest rate; beyond, only waiting."""
         greatest = max((point.rate for point in self.points), default=0.0)
         return next((p for p in self.points if p.rate >= NEAR * greatest), None)
@@ -55,7 +55,7 @@ def grow(
     """Time `call_at(size)` for each size, as long as a call fits the budget and the memory.
 
     A call of a size works on that many items, `repeated` times. The memory of the next size is
-    foreseen from what the last one took, so that the machine is never driven out of it.
+    estimated from what the last one took, so that the machine is never driven out of it.
     """
     points: list[Point] = []
     meter = Meter(device)
@@ -82,13 +82,13 @@ def grow(
 
 
 def brief(rule: Rule, seconds: float) -> Rule:
-    """Give a rule for one of many points: less narrow, and `seconds` at most."""
+    """Return a rule for one of many points: less narrow, and `seconds` at most."""
     quick = replace(rule, budget_s=seconds, min_samples=5, min_s=0.0, warmup_s=0.0)
     return replace(quick, precision=0.02)
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Tell whether memory ran out; on the CPU torch has no class of its own for it."""
+    """Return whether memory ran out; on the CPU torch has no class of its own for it."""
     kinds = torch.OutOfMemoryError, MemoryError
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
 

@@ -41,7 +41,7 @@ class Rule:
     """Samples after which there are no more, however wide the interval is."""
 
     def settled(self, warmup_ms: Sequence[float], seconds: float) -> bool:
-        """Tell whether the last calls were like those before them, after the least warm-up.
+        """Return whether the last calls were like those before them, after the least warm-up.
 
         Their medians lie within 2%, or within what these medians vary by chance.
         """
@@ -58,11 +58,11 @@ class Rule:
         return bool(abs(last - before) <= max(0.02 * last, chance))
 
     def warm_enough(self, seconds: float) -> bool:
-        """Tell whether to give up waiting: a quarter of the budget, or three times the least."""
+        """Return whether to give up waiting: a quarter of the budget, or three times the least."""
         return seconds >= max(3 * self.warmup_s, self.budget_s / 4)
 
     def stop(self, samples_ms: Sequence[float], seconds: float) -> str | None:
-        """Say why sampling may end, or None."""
+        """Return why sampling may end, or None."""
         if seconds >= self.budget_s:
             return SPENT
         if self.max_samples is not None and len(samples_ms) >= self.max_samples:
@@ -141,7 +141,7 @@ def leave_warm() -> None:
 def sampler(
     call: Callable[[], Any], device: torch.device, flush: Callable[[], None] = leave_warm
 ) -> Sample:
-    """Give what times one call on a device.
+    """Return what times one call on a device.
 
     A call that changes what it works on has a method `rewind` that brings it back; that is not
     timed.

@@ -75,7 +75,7 @@ class Before:
         return [n for n, p in self.parameters.items() if torch.equal(p.detach(), self.copies[n])]
 
     def visible(self, name: str) -> bool:
-        """Tell whether a step can be seen in a parameter's last bits, for its gradient."""
+        """Return whether a step can be seen in a parameter's last bits, for its gradient."""
         parameter, before = self.parameters[name], _exact(self.copies[name])
         if parameter.grad is None:
             return False
@@ -147,5 +147,5 @@ class Keeps:
 
 
 def _exact(tensor: Tensor) -> Tensor:
-    """Give it in double precision, on the CPU: MPS has none."""
+    """Return it in double precision, on the CPU: MPS has none."""
     return tensor.detach().cpu().double()

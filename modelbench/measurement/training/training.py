@@ -34,7 +34,7 @@ class Step:
     """What one step came to."""
 
     loss: float
-    guess: float | None
+    chance_level: float | None
     """The loss of a model that knows nothing."""
     grad_norm: float | None
     """Of all gradients together; None where FP16's scaled gradients overflowed."""
@@ -52,7 +52,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def loss_of(workload: Workload, outputs: Any, batch: Batch) -> Tensor:
-    """Give the loss; raises Skip where none is named and no output is there to train on."""
+    """Return the loss; raises Skip where none is named and no output is there to train on."""
     tensors = named_tensors(outputs).values()
     if workload.measure is None and not any(t.is_floating_point() for t in tensors):
         kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors})
@@ -125,8 +125,8 @@ class Trainer:
             gradient = self.trained[name].grad
             if gradient is not None and bool(gradient.any() and gradient.isfinite().all()):
                 self.unreached.discard(name)
-        guess = self._workload.guess(outputs, batch)
-        return Step(value, guess, norm if math.isfinite(norm) else None, took)
+        chance_level = self._workload.chance_level(outputs, batch)
+        return Step(value, chance_level, norm if math.isfinite(norm) else None, took)
 
     def save(self, file: Path) -> None:
         """Write a checkpoint."""
@@ -146,7 +146,7 @@ class Trainer:
             return batch.call(self.model)
 
     def _checked(self, number: int, loss: Any, batch: Batch) -> float:
-        """Give the loss as a number; raises TrainingError where it is none."""
+        """Return the loss as a number; raises TrainingError where it is none."""
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
             raise TrainingError(f"the loss is {found}; expected a tensor with one number")
@@ -178,6 +178,6 @@ class Trainer:
 
 
 def furthest(one: list[Step], other: list[Step]) -> float:
-    """Give the greatest relative difference of losses."""
+    """Return the greatest relative difference of losses."""
     pairs = zip(one, other, strict=True)
     return max(abs(a.loss - b.loss) / (abs(a.loss) or 1.0) for a, b in pairs)

@@ -22,7 +22,7 @@ NEAREST = 3
 
 
 def entry(library: str, arch: str | None) -> dict[str, Any]:
-    """Give what a library tells of one name; raises ValueError or LookupError."""
+    """Return what a library tells of one name; raises ValueError or LookupError."""
     if arch is None:
         raise ValueError(f"model.arch: missing; expected a name of {library}, {_such(library)}")
     spec = importlib.util.find_spec(library)
@@ -62,7 +62,7 @@ def _parsed(file: Path, changed: int) -> dict[str, Any]:  # noqa: ARG001  (a new
 
 
 def _older(file: Path, sources: Path) -> bool:
-    """Tell whether a library's sources were changed since it was asked, or it never was."""
+    """Return whether a library's sources were changed since it was asked, or it never was."""
     if not _read(file):
         return True
     asked = file.stat().st_mtime

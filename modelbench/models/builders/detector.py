@@ -23,7 +23,7 @@ class Detector(nn.Module):
         self.keypoints = keypoints
 
     def forward(self, images: Tensor) -> Any:
-        """Give a mapping of boxes, labels and scores for each image; in training, the losses."""
+        """Return a mapping of boxes, labels and scores for each image; in training, the losses."""
         each = list(images.unbind(0))
         if not self.training:
             return self.model(each)

@@ -18,7 +18,7 @@ SIZED = ("image_size", "input_size", "spatial_size")
 
 
 def torchvision() -> Entries:
-    """Tell of each builder its kind, and what its best weights were trained on."""
+    """Return of each builder its kind, and what its best weights were trained on."""
     from torchvision.models import get_model_builder, get_model_weights, list_models
 
     found: Entries = {}
@@ -45,7 +45,7 @@ def torchvision() -> Entries:
 
 
 def _built_for(arguments: Mapping[str, inspect.Parameter], weights: Any) -> dict[str, Any] | None:
-    """Give the argument with which a builder makes a model for the size of its weights."""
+    """Return the argument with which a builder makes a model for the size of its weights."""
     for argument in SIZED:
         if argument in arguments and weights is not None:
             size = list(weights.meta["min_size"])
@@ -55,7 +55,7 @@ def _built_for(arguments: Mapping[str, inspect.Parameter], weights: Any) -> dict
 
 
 def timm() -> Entries:
-    """Tell of each builder, with and without the tag of its weights, what these take."""
+    """Return of each builder, with and without the tag of its weights, what these take."""
     import timm as library
 
     found: Entries = {}

@@ -14,7 +14,7 @@ Keys = dict[str, Any]
 def describe(
     arch: str | None, weights: str, checkpoint: str | None, arguments: Mapping[str, Any]
 ) -> Keys:
-    """Give the keys of the YAML that describes one of timm's models by its name.
+    """Return the keys of the YAML that describes one of timm's models by its name.
 
     Raises ValueError for a name that is none, LookupError where timm is not installed.
     """
@@ -36,7 +36,7 @@ def describe(
 
 
 def _takes(told: Mapping[str, Any], arguments: Mapping[str, Any]) -> Keys:
-    """Give the input and its axes."""
+    """Return the input and its axes."""
     channels, height, width = told.get("shape", [3, 224, 224])
     given = arguments.get("img_size")
     if given is not None:

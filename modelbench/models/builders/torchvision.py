@@ -25,7 +25,7 @@ PAN = 4
 def describe(
     arch: str | None, weights: str, checkpoint: str | None, arguments: Mapping[str, Any]
 ) -> Keys:
-    """Give the keys of the YAML that describes one of torchvision's models by its name.
+    """Return the keys of the YAML that describes one of torchvision's models by its name.
 
     Raises ValueError for a name that is none, LookupError where torchvision is not installed.
     """
@@ -66,7 +66,7 @@ def describe(
 
 
 def _size(arguments: Mapping[str, Any]) -> int | None:
-    """Give the size that a model is built for, where the arguments of its builder say it."""
+    """Return the size that a model is built for, where the arguments of its builder say it."""
     sized = ("image_size", "input_size", "spatial_size")
     given = next((arguments[key] for key in sized if key in arguments), None)
     return given if given is None or isinstance(given, int) else given[0]

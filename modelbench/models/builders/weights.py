@@ -8,7 +8,7 @@ from typing import Any
 
 
 def checked_file(checkpoint: str | None, weights: str) -> str | None:
-    """Give the file that weights are read from; raises ValueError where it is none."""
+    """Return the file that weights are read from; raises ValueError where it is none."""
     if checkpoint is None:
         return None
     path = Path(checkpoint)
@@ -25,7 +25,7 @@ def checked_file(checkpoint: str | None, weights: str) -> str | None:
 
 
 def loaded(model: Any, file: str) -> Any:
-    """Give a model its weights; raises ValueError where they are another model's."""
+    """Return a model its weights; raises ValueError where they are another model's."""
     from modelbench.models.pretrained import load_state
 
     load_state(model, Path(file))
@@ -33,7 +33,7 @@ def loaded(model: Any, file: str) -> Any:
 
 
 def recipe(build: Mapping[str, Any], file: str | None) -> dict[str, Any]:
-    """Give the `build` node of a model whose weights lie in a file, or of one without."""
+    """Return the `build` node of a model whose weights lie in a file, or of one without."""
     if file is None:
         return dict(build)
     return {"_target_": f"{__name__}.loaded", "model": dict(build), "file": file}

@@ -14,7 +14,7 @@ from modelbench.models.huggingface.transformer import describe_transformer
 
 
 def describe(checkpoint: str | None, weights: str, trust_remote_code: bool) -> Keys:
-    """Give the keys of the YAML that describes a checkpoint, a folder or an id on the hub.
+    """Return the keys of the YAML that describes a checkpoint, a folder or an id on the hub.
 
     Raises ValueError for one that is not understood, LookupError for one that cannot be had.
     """

@@ -13,7 +13,7 @@ USUAL_FRAMES = 200
 
 
 def sounds(subject: Subject, name: str) -> list[Inputs]:
-    """Give the ways in which a model may take its sound, the most likely one first."""
+    """Return the ways in which a model may take its sound, the most likely one first."""
     settings = subject.settings
     rate = subject.found.sampling_rate() or settings.number("sampling_rate") or 16_000
     bins = settings.number(*BINS) or 80
@@ -46,7 +46,7 @@ def sounds(subject: Subject, name: str) -> list[Inputs]:
 
 
 def axes(subject: Subject, inputs: Inputs) -> Keys:
-    """Give the axis of sound, which is that of the source that counts, and the least it takes."""
+    """Return the axis of sound, which is that of the source that counts, and the least it takes."""
     targets = {str(node["_target_"]) for node in inputs.values() if "length" not in node}
     if "modelbench.inputs.Audio" in targets:
         rate = next(n["sampling_rate"] for n in inputs.values() if "sampling_rate" in n)
@@ -60,7 +60,7 @@ def axes(subject: Subject, inputs: Inputs) -> Keys:
 
 
 def _least(subject: Subject) -> int:
-    """Give the samples of which convolutions without padding leave one frame."""
+    """Return the samples of which convolutions without padding leave one frame."""
     kernels, strides = (subject.settings.find(key) for key in ("conv_kernel", "conv_stride"))
     if not isinstance(kernels, list | tuple) or not isinstance(strides, list | tuple):
         return 1
@@ -71,7 +71,7 @@ def _least(subject: Subject) -> int:
 
 
 def fixed_frames(subject: Subject) -> int | None:
-    """Give the frames of a model that takes just so many."""
+    """Return the frames of a model that takes just so many."""
     settings = subject.settings
     hears = settings.within("audio")
     nested = hears is not settings and hears.own.get("max_source_positions")

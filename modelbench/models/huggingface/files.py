@@ -44,7 +44,7 @@ class Files:
         return read
 
     def recipe(self, library: str, name: str, part: str = "") -> Keys:
-        """Give the `build` node of a class whose files are here or in the folder `part`."""
+        """Return the `build` node of a class whose files are here or in the folder `part`."""
         place: Keys = {"pretrained_model_name_or_path": str(self.folder / part)}
         trust = {"trust_remote_code": True} if self.trust_remote_code else {}
         whole = f"{library}.{name}"
@@ -60,7 +60,7 @@ class Files:
         return {"_target_": whole, "config": config}
 
     def tokens(self, config: Keys, part: str = "", *, pad: bool = False) -> Keys:
-        """Give the source of token ids, with the checkpoint's tokenizer where there is one."""
+        """Return the source of token ids, with the checkpoint's tokenizer where there is one."""
         source: Keys = {"_target_": "modelbench.inputs.Tokens", "vocab_size": config["vocab_size"]}
         folder = self.folder / part
         if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
@@ -68,7 +68,7 @@ class Files:
         return source
 
     def image(self, config: Keys) -> Keys:
-        """Give the source of images, with the checkpoint's image processor where there is one.
+        """Return the source of images, with the checkpoint's image processor where there is one.
 
         Raises ValueError for a processor that is damaged, or makes no images.
         """
@@ -96,7 +96,7 @@ class Files:
         return self.read("preprocessor_config.json") if there else {}
 
     def image_size(self) -> int | None:
-        """Give the side of the images that the processor makes, or None."""
+        """Return the side of the images that the processor makes, or None."""
         for key in ("crop_size", "size"):
             size = self.processor.get(key)
             if isinstance(size, dict):
@@ -106,7 +106,7 @@ class Files:
         return None
 
     def sampling_rate(self) -> int | None:
-        """Give the samples in a second that the processor wants, or None."""
+        """Return the samples in a second that the processor wants, or None."""
         rate = self.processor.get("sampling_rate")
         return rate if type(rate) is int else None
 
@@ -120,7 +120,7 @@ def like(model: str, *keys: str) -> Keys:
 def not_understood(
     found: Files, library: str, name: str | None, takes: Iterable[Argument], main: str = "sample"
 ) -> str:
-    """Say what a checkpoint is, and show the YAML that would describe it, with its arguments."""
+    """Return what a checkpoint is, and show the YAML that would describe it, with its arguments."""
     build = f" {{_target_: {library}.{name}}}"
     if library == "transformers":
         build = f"""
@@ -148,7 +148,7 @@ class and configuration; write them into my_configs/model/mine.yaml, and choose 
 
 
 def _such(argument: str) -> str:
-    """Give the source that an argument of such a name may want."""
+    """Return the source that an argument of such a name may want."""
     if argument.endswith("input_ids"):
         return "{_target_: modelbench.inputs.Tokens, vocab_size: N}"
     if argument.startswith("pixel_values"):

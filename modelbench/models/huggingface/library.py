@@ -44,25 +44,25 @@ class Class:
         return list(found.values())
 
     def inherits(self, ending: str) -> bool:
-        """Tell whether a class above it has a name that ends so."""
+        """Return whether a class above it has a name that ends so."""
         return any(name.endswith(ending) for each in self.lineage for name in each._bases)
 
     def value(self, name: str) -> Any:
-        """Give a class attribute that is a literal, its own or inherited, or None."""
+        """Return a class attribute that is a literal, its own or inherited, or None."""
         for each in self.lineage:
             if name in each._values:
                 return each._values[name]
         return None
 
     def values(self) -> dict[str, Any]:
-        """Give all class attributes that are literals: the defaults of a dataclass' fields."""
+        """Return all class attributes that are literals: the defaults of a dataclass' fields."""
         found: dict[str, Any] = {}
         for each in reversed(self.lineage):
             found |= each._values
         return found
 
     def takes(self, method: str) -> list[Argument] | None:
-        """Give what a method takes beside `self`, or None where it is not to be found."""
+        """Return what a method takes beside `self`, or None where it is not to be found."""
         for each in self.lineage:
             node = each._methods.get(method)
             if node is not None:
@@ -70,7 +70,7 @@ class Class:
         return None
 
     def has(self, method: str) -> bool:
-        """Tell whether it has a method, its own or inherited."""
+        """Return whether it has a method, its own or inherited."""
         return any(method in each._methods for each in self.lineage)
 
     @property
@@ -79,7 +79,7 @@ class Class:
         return self._package.text(self.file)
 
     def beside(self, file: Path) -> str:
-        """Give the code of another file of its package."""
+        """Return the code of another file of its package."""
         return self._package.text(file)
 
     @cached_property
@@ -137,7 +137,7 @@ class Package:
         return None
 
     def defines(self, name: str, file: Path) -> bool:
-        """Tell whether a file has a class of that name."""
+        """Return whether a file has a class of that name."""
         return re.search(rf"^class {name}\b", self.text(file), re.MULTILINE) is not None
 
     def text(self, file: Path) -> str:
@@ -160,7 +160,7 @@ class Package:
 
 @cache
 def package(name: str) -> Package | None:
-    """Give an installed package, or None."""
+    """Return an installed package, or None."""
     spec = importlib.util.find_spec(name)
     return None if spec is None or spec.origin is None else Package(Path(spec.origin).parent)
 

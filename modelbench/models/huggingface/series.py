@@ -8,7 +8,7 @@ LENGTHS = ("context_length", "prediction_length")
 
 
 def series(subject: Subject) -> list[Inputs]:
-    """Give the past values with what belongs to them, and the future's where they are wanted."""
+    """Return the past values with what belongs to them, and the future's where they are wanted."""
     settings = subject.settings
     own = settings.own
     length, ahead = (settings.number(key) or 16 for key in LENGTHS)

@@ -40,7 +40,7 @@ class Settings:
         }
 
     def within(self, *words: str) -> Settings:
-        """Give the first part whose name has one of these words, or else this one."""
+        """Return the first part whose name has one of these words, or else this one."""
         for word in words:
             for name, part in self.parts.items():
                 if word in name:
@@ -48,15 +48,15 @@ class Settings:
         return self
 
     def number(self, *keys: str) -> int | None:
-        """Give the first of these that is a number here or, failing that, anywhere within."""
+        """Return the first of these that is a number here or, failing that, anywhere within."""
         return next((size for key in keys for size in self._numbers(key)), None)
 
     def has(self, key: str) -> bool:
-        """Tell whether a key stands here or anywhere within, with a value."""
+        """Return whether a key stands here or anywhere within, with a value."""
         return self.own.get(key) is not None or any(p.has(key) for p in self.parts.values())
 
     def find(self, key: str) -> Any:
-        """Give what a key stands for here or, failing that, within; None where it is nowhere."""
+        """Return what a key stands for here or, failing that, within; None where it is nowhere."""
         if self.own.get(key) is not None:
             return self.own[key]
         return next((v for p in self.parts.values() if (v := p.find(key)) is not None), None)
@@ -90,7 +90,7 @@ def config_class(model_type: str | None) -> Class | None:
 
 @cache
 def _files(library: Package) -> dict[str, Path]:
-    """Tell which file has the configuration of which kind; takes a moment, and is rarely asked."""
+    """Return the file of each kind of configuration; takes a moment, and is rarely asked."""
     return {
         kind: file
         for file in sorted(library.folder.glob("models/*/configuration_*.py"))

@@ -51,12 +51,12 @@ class Subject:
         return "decoder_input_ids" in self.takes
 
     def wants(self, argument: str) -> bool:
-        """Tell whether an argument has to be given."""
+        """Return whether an argument has to be given."""
         taken = self.takes.get(argument)
         return taken is not None and (taken.required or argument == self.main)
 
     def says(self, *words: str) -> bool:
-        """Tell whether the code of its file has one of these words."""
+        """Return whether the code of its file has one of these words."""
         return any(word in self.kind.text for word in words)
 
 

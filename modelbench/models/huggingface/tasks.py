@@ -21,7 +21,7 @@ LOSSES = (
 
 
 def task(subject: Subject) -> Keys:
-    """Give phases and loss, and other keys of the YAML that go with them."""
+    """Return phases and loss, and other keys of the YAML that go with them."""
     name = subject.kind.name
     if subject.generates and subject.decodes:
         return _seq2seq()

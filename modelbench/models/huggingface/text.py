@@ -18,17 +18,17 @@ SEEN = {"image": ("image_token_id", "image_token_index", "media_placeholder_toke
 
 
 def tokens(subject: Subject) -> Inputs:
-    """Give the source of `input_ids`."""
+    """Return the source of `input_ids`."""
     return {"input_ids": _tokens(subject, end=_end(subject))}
 
 
 def decoder_tokens(subject: Subject) -> Inputs:
-    """Give the source of `decoder_input_ids`."""
+    """Return the source of `decoder_input_ids`."""
     return {"decoder_input_ids": _tokens(subject, inner="decoder")}
 
 
 def prompt(subject: Subject, sense: str, step: int | None = None) -> Inputs:
-    """Give the source of a text with placeholders for an image or for sound.
+    """Return the source of a text with placeholders for an image or for sound.
 
     With `step`, there is one for each square of so many pixels; else the model is asked.
     """
@@ -50,7 +50,7 @@ def prompt(subject: Subject, sense: str, step: int | None = None) -> Inputs:
 
 
 def axes(subject: Subject) -> Keys:
-    """Give the axis of a text, and how long it may be."""
+    """Return the axis of a text, and how long it may be."""
     own = subject.settings.within("text", "decoder", "llm", "language")
     positions = own.number(*POSITIONS) or subject.settings.number(*POSITIONS)
     if positions is not None and subject.says("create_position_ids_from_input_ids"):
@@ -83,7 +83,7 @@ def _tokens(subject: Subject, inner: str = "text", end: int | None = None) -> Ke
 
 
 def _end(subject: Subject) -> int | None:
-    """Give the token that has to end a text: that of a contrast, or of an encoder with a head."""
+    """Return the token that has to end a text: that of a contrast, or of an encoder with a head."""
     text = subject.settings.within("text")
     if subject.kind.has("get_text_features") and not subject.generates:
         eos = text.own.get("eos_token_id")
@@ -101,7 +101,7 @@ def _padded(subject: Subject) -> bool:
 
 
 def _around(subject: Subject, sense: str) -> list[list[int]] | None:
-    """Give the tokens before and behind the placeholders, where the configuration has both."""
+    """Return the tokens before and behind the placeholders, where the configuration has both."""
     names = {"image": ("vision", "image"), "audio": ("audio",)}[sense]
     for name in names:
         ends = [

@@ -42,7 +42,7 @@ def describe_transformer(found: Files, config: Keys) -> Keys:
 
 
 def _class_name(found: Files, config: Keys) -> tuple[str, str]:
-    """Give the class that is built, and the one whose code tells what it takes."""
+    """Return the class that is built, and the one whose code tells what it takes."""
     named = (config.get("architectures") or [None])[0]
     code = config.get("auto_map", {})
     own = [auto for auto in code if auto.startswith("AutoModel")]
@@ -95,7 +95,7 @@ def _modeling(configuration: Path) -> list[Path]:
 
 
 def _ways(subject: Subject) -> list[Inputs]:
-    """Give whole inputs, the most likely first; none where it takes what cannot be told."""
+    """Return whole inputs, the most likely first; none where it takes what cannot be told."""
     if "past_values" in subject.takes:
         return series.series(subject)
     given, senses = _senses(subject)
@@ -115,7 +115,7 @@ def _ways(subject: Subject) -> list[Inputs]:
 
 
 def _senses(subject: Subject) -> tuple[str | None, list[list[Inputs]]]:
-    """Give what it takes beside text: which sense a text has placeholders for, and the ways."""
+    """Return what it takes beside text: which sense a text has placeholders for, and the ways."""
     told, main, takes = subject.modalities, subject.main, subject.takes
     sees = [name for name in vision.IMAGES if name in takes]
     sounds = [name for name in SOUNDS if name in takes]
@@ -149,7 +149,7 @@ def _texts(subject: Subject, given: str | None) -> list[Inputs]:
 
 
 def _axes(subject: Subject, ways: list[Inputs]) -> tuple[Keys, Keys]:
-    """Give the axes that the sources have, with their sizes and limits."""
+    """Return the axes that the sources have, with their sizes and limits."""
     first = ways[0]
     targets = {str(node["_target_"]).rpartition(".")[2] for way in ways for node in way.values()}
     found: list[Keys] = []

@@ -17,7 +17,7 @@ LARGEST = 672
 
 
 def images(subject: Subject) -> list[Inputs]:
-    """Give the ways in which a model may take its images, the most likely one first."""
+    """Return the ways in which a model may take its images, the most likely one first."""
     names = [n for n in IMAGES if n in subject.takes] or [subject.main]
     name, image = names[0], image_source(subject)
     ways: list[Inputs] = []
@@ -44,14 +44,14 @@ def images(subject: Subject) -> list[Inputs]:
 
 
 def videos(subject: Subject) -> list[Inputs]:
-    """Give the ways in which a model may take its videos."""
+    """Return the ways in which a model may take its videos."""
     name = next(n for n in (*VIDEOS, subject.main) if n in subject.takes)
     image = image_source(subject)
     return [{name: source("Video", image=image, channels_first=first)} for first in (None, True)]
 
 
 def axes(subject: Subject, *, frames: bool) -> Keys:
-    """Give the axes of images, and which sizes they may have."""
+    """Return the axes of images, and which sizes they may have."""
     found: Keys = {"axes": {}, "limits": {}}
     size = image_size(subject)
     if isinstance(size, int):
@@ -72,7 +72,7 @@ def axes(subject: Subject, *, frames: bool) -> Keys:
 
 
 def image_source(subject: Subject) -> Keys:
-    """Give the source of images: the checkpoint's processor where there is one."""
+    """Return the source of images: the checkpoint's processor where there is one."""
     part = subject.settings.within("vision", "image", "encoder", "backbone")
     channels = part.number("num_channels", "in_channels", "in_chans", "image_channels", "channels")
     if channels is None:
@@ -83,7 +83,7 @@ def image_source(subject: Subject) -> Keys:
 
 
 def image_size(subject: Subject) -> int | tuple[int, int]:
-    """Give the side of an image, or height and width where they differ."""
+    """Return the side of an image, or height and width where they differ."""
     part = subject.settings.within("vision", "image", "encoder", "backbone")
     value = part.own.get("image_size") or part.own.get("img_size") or part.own.get("input_size")
     if value is None:
@@ -97,14 +97,14 @@ def image_size(subject: Subject) -> int | tuple[int, int]:
 
 
 def merged_patch(subject: Subject) -> tuple[int, int]:
-    """Give the side of a patch, and how many beside each other become one token."""
+    """Return the side of a patch, and how many beside each other become one token."""
     part = subject.settings.within("vision", "image")
     patch = part.number("patch_size", "spatial_patch_size") or 14
     return patch, part.number("spatial_merge_size", "merge_size", "merge_kernel_size") or 1
 
 
 def _tiles(subject: Subject) -> list[int]:
-    """Give how many pieces an image is cut into beside the whole, by the resolutions there are."""
+    """Return the numbers of tiles beside the whole image, by the resolutions there are."""
     size, grid = image_size(subject), subject.settings.find("image_grid_pinpoints")
     if not isinstance(size, int) or not isinstance(grid, list):
         return []
@@ -113,7 +113,7 @@ def _tiles(subject: Subject) -> list[int]:
 
 
 def _fixed(subject: Subject) -> bool:
-    """Tell whether the part that sees takes images of one size only."""
+    """Return whether the part that sees takes images of one size only."""
     part = subject.settings.within("vision", "image", "encoder", "backbone")
     kind = config_class(part.given.get("model_type"))
     beside = sorted(kind.file.parent.glob("modeling_*.py")) if kind else []
@@ -138,7 +138,7 @@ def _grid(subject: Subject, name: str, grid: str) -> Inputs:
 
 
 def _further(subject: Subject, way: Inputs) -> Inputs:
-    """Give what has to be told beside an image."""
+    """Return what has to be told beside an image."""
     found: Inputs = {}
     if subject.wants("pixel_mask"):
         found["pixel_mask"] = source("Full", shape=["batch_size", "image_size", "image_size"])

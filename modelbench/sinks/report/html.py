@@ -104,7 +104,7 @@ def _section(name: str, stage: Mapping[str, Any], album: Album) -> Section:
 
 
 def _headlines(sections: list[Section]) -> Iterator[tuple[str, str]]:
-    """Give the key figures: what each is called, and its value."""
+    """Yield the key figures: what each is called, and its value."""
     named = {f"{s.name}/{short}": metric for s in sections for short, metric in s.plain.items()}
     for section in sections:
         for part, metrics in section.parts.items():
@@ -117,7 +117,7 @@ def _headlines(sections: list[Section]) -> Iterator[tuple[str, str]]:
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Give nested values under names such as `versions.torch`; what is not known is left out."""
+    """Yield nested values under names such as `versions.torch`; what is not known is left out."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):

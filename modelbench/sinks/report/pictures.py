@@ -20,7 +20,7 @@ TOLD = {
     "dynamic-": "How latency, memory and multiply-accumulates grow with the size",
     "training": "The loss and the norm of the gradient over the steps",
     "quantization": "Each precision: its size on disk against its fidelity and its speed",
-    "memory": "What memory consists of, foreseen beside measured",
+    "memory": "What memory consists of, estimated beside measured",
     "generate": "What the model generated",
     "sweep-": "Jobs of the sweep over what was varied",
 }
@@ -68,7 +68,7 @@ class Album:
 
 
 def _best(names: Sequence[str]) -> Iterator[str]:
-    """Give each picture once, as vectors where there are some."""
+    """Yield each picture once, as vectors where there are some."""
     for name in names:
         path = PurePosixPath(name)
         vectors = str(path.with_suffix(".svg")) in names

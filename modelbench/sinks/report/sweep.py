@@ -41,7 +41,7 @@ class Column:
 
 
 def sweep_page(content: Mapping[str, Any], command: str, folder: Path) -> tuple[str, list[str]]:
-    """Give the page, and the files of its plots; `content` is that of `sweep.json`."""
+    """Return the page, and the files of its plots; `content` is that of `sweep.json`."""
     rows: Sequence[Mapping[str, Any]] = content["jobs"]
     columns = [Column(key) for key in sweep_columns(rows, MOST_METRICS)]
     files = draw_sweep(rows, folder)

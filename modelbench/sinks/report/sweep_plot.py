@@ -19,7 +19,7 @@ CHOICES = ("model", "device", "precision")
 
 
 def draw_sweep(rows: Sequence[Row], directory: Path) -> list[str]:
-    """Draw the main metrics of the jobs, each over the first size that was varied; give the files.
+    """Draw the main metrics of the jobs over the first size that was varied; return the files.
 
     Where no size was varied, each job is a bar.
     """
@@ -85,7 +85,7 @@ def _bars(rows: Sequence[Row], metric: str, varied: Sequence[str], directory: Pa
 
 
 def _interval(jobs: Sequence[Row], metric: str) -> list[list[float]] | None:
-    """Give the distances to the ends of the 95% intervals, where all jobs have one."""
+    """Return the distances to the ends of the 95% intervals, where all jobs have one."""
     ends = [metric.replace("p50_ms", f"ci95_{end}_ms") for end in ("low", "high")]
     if metric in ends or not all(end in job for job in jobs for end in ends):
         return None

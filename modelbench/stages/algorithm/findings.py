@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def not_falling(
     losses: Sequence[float], norms: Sequence[float | None], least: float, rate: float
 ) -> str:
-    """Tell why a loss has not fallen by the share `least`, from the norms of its gradients."""
+    """Return why a loss has not fallen by the share `least`, from the norms of its gradients."""
     if set(norms) == {None}:
         return f"all {len(losses)} steps were left out: the gradients held NaN or infinity"
     if len(set(losses)) == 1 and set(norms) == {0.0}:

@@ -12,24 +12,24 @@ from modelbench.measurement.training.training import Step, Trainer
 from modelbench.results import Report
 
 NEAR = 0.2
-"""Relative distance from its guess within which an untrained loss is where it should be."""
+"""Relative distance from chance level within which an untrained loss is where it should be."""
 MIB = 2**20
 
 
 def start_of_loss(report: Report, step: Step, *, pretrained: bool) -> None:
     """Hold the first loss against that of a model that knows nothing."""
-    guess, loss = step.guess, step.loss
-    report.details["expected_first_loss"] = guess
-    if guess is None:
+    chance, loss = step.chance_level, step.loss
+    report.details["expected_first_loss"] = chance
+    if chance is None:
         return
-    if pretrained and loss > guess:
+    if pretrained and loss > chance:
         report.warnings.append(
-            f"the pretrained model's loss is {loss:.4g}, worse than the {guess:.4g} of guessing: "
+            f"the pretrained model's loss is {loss:.4g}, above the chance level of {chance:.4g}: "
             "look at the weights and at the input"
         )
-    if not pretrained and abs(loss - guess) > NEAR * guess:
+    if not pretrained and abs(loss - chance) > NEAR * chance:
         report.warnings.append(
-            f"the loss starts at {loss:.4g}, over {NEAR:.0%} away from the {guess:.4g} of a model "
+            f"the loss starts at {loss:.4g}, over {NEAR:.0%} away from the {chance:.4g} of a model "
             "that guesses: look at the initialisation and at the loss"
         )
 

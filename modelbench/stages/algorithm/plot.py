@@ -11,11 +11,11 @@ from modelbench.results.canvas import STYLES, panels, plain_logs, saved
 def draw_training(
     losses: Sequence[float],
     norms: Sequence[float],
-    guess: float | None,
+    chance: float | None,
     title: str,
     directory: Path,
 ) -> list[str]:
-    """Draw both over the steps; `guess` is the loss of a model that knows nothing."""
+    """Draw both over the steps; `chance` is the loss of a model that knows nothing."""
     figure, row = panels(2)
     named = ("loss", losses), ("norm of the gradient", norms)
     for panel, (name, values), (colour, marker, _) in zip(row, named, STYLES, strict=False):
@@ -23,8 +23,8 @@ def draw_training(
         panel.plot(steps, values, marker, color=colour, linestyle="-", markersize=3)
         panel.set(xlabel="step", ylabel=name)
         panel.xaxis.get_major_locator().set_params(integer=True)
-    if guess is not None:
-        row[0].axhline(guess, color="black", linestyle="--", label=f"guessing: {guess:.3g}")
+    if chance is not None:
+        row[0].axhline(chance, color="black", linestyle="--", label=f"chance level: {chance:.3g}")
         row[0].legend()
     if all(norm > 0 for norm in norms):
         row[1].set_yscale("log")

@@ -50,7 +50,7 @@ class Algorithm(Stage):
         checked_optimizer(self.optimizer)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the losses and what the checks found; raises Skip with nothing to train."""
+        """Return the losses and what the checks found; raises Skip with nothing to train."""
         from modelbench.stages.algorithm.plot import draw_training
         from modelbench.stages.algorithm.training import Training
 

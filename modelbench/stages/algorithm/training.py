@@ -15,13 +15,13 @@ from torch import Tensor
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.memory.meter import free
 from modelbench.measurement.numerics.accuracy import accuracy
-from modelbench.measurement.numerics.consistency import RANDOM, UNTOLD, among_others
 from modelbench.measurement.training.first_step import Before, Keeps
 from modelbench.measurement.training.training import Step, Trainer, TrainingError, furthest
 from modelbench.precision.convert import training_dtype
 from modelbench.results import Report, Skip
 from modelbench.stages.algorithm.findings import not_falling
 from modelbench.stages.algorithm.first_step import listed, optimizer_faults, start_of_loss
+from modelbench.stages.algorithm.leaks import look_for_leaks
 from modelbench.stages.stage import Context
 
 if TYPE_CHECKING:
@@ -228,26 +228,6 @@ class Training:
 
     def leaks(self) -> None:
         """See that a sample's output in eval mode is its own."""
-        if "batch_size" not in self._workload.axes or self.report.failure is not None:
-            return
-        self._context.say("putting a sample among others")
-        sizes = {"batch_size": max(2, self._workload.axes["batch_size"])}
-        if not self._workload.takes("batch_size", sizes["batch_size"]):
-            return
-        own = self._workload.batch(**sizes)
-        (others,) = self._workload.calibration(1, **sizes)
-        model = self._trainer.model.eval()
-        found = among_others(model, own, others, self._workload.sample_places())
-        model.train()
-        if found is None:
-            self.report.notes.append(UNTOLD)
-            return
-        if found.random:
-            self.report.warnings.append(RANDOM.format(found.output))
-            return
-        self.report.details["leak"] = found.share
-        if found.matters:
-            self.report.fail(
-                f"in eval mode a sample's output {found.output} depends on the others in its batch "
-                f"(by {found.share:.2g} of its size): look for statistics taken over the batch"
-            )
+        if self.report.failure is None:
+            self._context.say("putting a sample among others")
+            look_for_leaks(self.report, self._workload, self._trainer.model)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Throughput:
-    """What is grown: a shipped model, and how it is timed at each size."""
+    """What is grown: a converted model, and how it is timed at each size."""
 
     workload: Workload
     context: Context
@@ -77,6 +77,6 @@ class Throughput:
             report.warnings.append(f"{phase}: {axis}={found.failed}")
         elif found.failed:
             report.fail(f"{phase}: {axis}={found.failed}")
-        if found.knee and len(found.points) > 1:
-            report.metric(f"{phase}/{kind}_knee", found.knee.size, "count")
-            report.metric(f"{phase}/{kind}_knee_p50_ms", found.knee.p50_ms, "ms")
+        if found.saturation and len(found.points) > 1:
+            report.metric(f"{phase}/{kind}_knee", found.saturation.size, "count")
+            report.metric(f"{phase}/{kind}_knee_p50_ms", found.saturation.p50_ms, "ms")

@@ -12,7 +12,7 @@ from modelbench.results.canvas import panels, plain_logs, saved, styles
 
 
 def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[str]:
-    """Draw each phase below the roof of the machine; give the files."""
+    """Draw each phase below the roof of the machine; return the files."""
     figure, (panel,) = panels()
     peaks = next(iter(places.values())).peaks
     found = [place.intensity for place in places.values()]

@@ -26,7 +26,7 @@ class Samples:
 
 
 def latency(phase: str, found: Samples, title: str, directory: Path) -> list[str]:
-    """Draw the samples with their median and its interval; give the files."""
+    """Draw the samples with their median and its interval; return the files."""
     samples_ms, median, interval = found.samples, found.median, found.interval
     colour, marker = STYLES[0][:2]
     figure, (order, spread) = panels(2, sharey=True, width_ratios=(2, 1))

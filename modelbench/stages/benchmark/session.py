@@ -16,7 +16,7 @@ from modelbench.precision.compiling import compiled
 from modelbench.precision.convert import convert
 from modelbench.results import Metric, Report, Skip
 from modelbench.stages.benchmark.growth import Throughput
-from modelbench.stages.benchmark.placing import Placing
+from modelbench.stages.benchmark.placement import Placement
 from modelbench.stages.benchmark.samples import add_samples, draw_samples
 from modelbench.stages.part import part
 from modelbench.stages.stage import Context
@@ -41,18 +41,18 @@ class Session:
         self._workload, self._context, self._phases = workload, context, list(phases)
         context.say("loading the model")
         start = perf_counter()
-        self._shipped = convert(workload)
-        self._model = self._shipped.model
+        self._converted = convert(workload)
+        self._model = self._converted.model
         self.report.metric("load_s", perf_counter() - start, "s")
-        self.report.notes += [f"the precision {note}" for note in self._shipped.notes]
-        self._batch = self._shipped.batch(workload.batch())
-        self._placing: Placing | None = None
+        self.report.notes += [f"the precision {note}" for note in self._converted.notes]
+        self._batch = self._converted.batch(workload.batch())
+        self._placement: Placement | None = None
         self._part = partial(part, self.report, workload=workload)
 
     def measure(self, *, roofline: bool) -> None:
         """Time each phase and find what bounds it; one that raises loses no other."""
-        if roofline and not self._shipped.quantized:
-            self._placing = Placing(self._workload, self._shipped, self._batch)
+        if roofline and not self._converted.quantized:
+            self._placement = Placement(self._workload, self._converted, self._batch)
         for at, phase in enumerate(self._phases):
             rest = self._phases[at + 1 :]
             self._context.keep(self.report, phase, {"phases": rest} if rest else {})
@@ -67,7 +67,7 @@ class Session:
         except Skip as skip:
             report.notes.append(f"{phase} left out: {skip}")
             return
-        if self._shipped.compiles:  # what that takes is no latency
+        if self._converted.compiles:  # what that takes is no latency
             self._context.say(f"compiling {phase}")
             report.metric(f"{phase}/compile_s", compiled(call), "s")
         timing, found = self._timed(phase, call)
@@ -75,10 +75,10 @@ class Session:
         if timing.stream_ms:
             with self._part(f"{phase}, its kernels"):
                 self._kernels(phase, call, found.median)
-        if self._placing is not None:
+        if self._placement is not None:
             self._context.say(f"counting what {phase} computes and moves")
             with self._part(f"{phase}, its share of the peak"):
-                self._placing.add(report, phase, found.median / 1e3)
+                self._placement.add(report, phase, found.median / 1e3)
 
     def _timed(self, phase: str, call: Phase) -> tuple[Timing, Statistics]:
         """Take the samples, with an audit of what disturbed them."""
@@ -129,11 +129,11 @@ class Session:
 
         `sizes` has those of `batch_size` and of `sequence_length`; each is timed for `seconds`.
         """
-        axes, shipped = self._workload.axes, self._shipped
-        one = shipped.fixed_sizes or shipped.compiles
+        axes, converted = self._workload.axes, self._converted
+        one = converted.fixed_sizes or converted.compiles
         only = "in this precision made for one size" if one else None
         rule = brief(self._rule, seconds)
-        found = Throughput(self._workload, self._context, self._model, shipped.batch, rule, only)
+        found = Throughput(self._workload, self._context, self._model, converted.batch, rule, only)
         wanted = [(phase, "batch_size") for phase in self._phases]
         if "image_size" not in axes:
             wanted.append((self._phases[0], "sequence_length"))
@@ -147,9 +147,9 @@ class Session:
         report, context, name = self.report, self._context, self._workload.name
         with self._part("plots"):
             draw_samples(report, name, context.directory)
-        if self._placing is not None:
+        if self._placement is not None:
             with self._part("plot of the roofline"):
-                self._placing.draw(report, name, context.directory)
+                self._placement.draw(report, name, context.directory)
         report.details["state"] = state(context.device)
         report.warnings += of_threads(report.details["state"]["torch_threads"])
         cache = "cold" if self._cold else "warm"

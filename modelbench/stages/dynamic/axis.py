@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from modelbench.measurement.numerics.consistency import UNTOLD, Difference
 from modelbench.stages.dynamic.borders import Borders
-from modelbench.stages.dynamic.constraints import Needs
-from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Foreseen
+from modelbench.stages.dynamic.constraints import SizeConstraints
+from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Estimate
 from modelbench.stages.dynamic.findings import add_exponents, compared
 from modelbench.stages.dynamic.growth import Power
 from modelbench.stages.dynamic.plot import growth
@@ -34,22 +34,22 @@ class AxisTrials:
     """The sizes of one axis."""
 
     def __init__(
-        self, name: str, wanted: list[int], foreseen: Axis | None, session: Session
+        self, name: str, wanted: list[int], estimated: Axis | None, session: Session
     ) -> None:
         self.name = name
         self.passed = self.failed = 0
         self._all, self._report = session, session.report
         self._workload, self._usual = session.workload, session.workload.axes[name]
-        self._foreseen = foreseen
-        self._sizes = {f.size: f for f in foreseen.sizes} if foreseen else {}
+        self._estimated = estimated
+        self._sizes = {f.size: f for f in estimated.sizes} if estimated else {}
         self._ran: dict[int, Outcome] = {}
         self._good: dict[int, Outcome] = {}
-        self._borders = Borders(name, foreseen, self._ran, self._expected, session)
+        self._borders = Borders(name, estimated, self._ran, self._expected, session)
         self._notes = self._borders.notes
         self.sizes = [size for size in wanted if self._fits(size)]
 
     def run(self) -> None:
-        """Call the model at each size that fits, and at those that tell what it needs."""
+        """Call the model at each size that fits, and at those that show the size constraints."""
         further = self._further()
         tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self.sizes]
         session = self._all
@@ -66,9 +66,9 @@ class AxisTrials:
             self._borders.find()
 
     @property
-    def needs(self) -> Needs | None:
-        """What the axis needs; None where it is not known."""
-        return self._borders.needs
+    def constraints(self) -> SizeConstraints | None:
+        """The size constraints of the axis; None where it is not known."""
+        return self._borders.constraints
 
     def tell(self) -> None:
         """Add the curves, how they grow, and the sentence that sums it up."""
@@ -91,10 +91,10 @@ class AxisTrials:
             self._notes.append(f"grows by the power of: {', '.join(grows)}")
         if told := self._borders.told():
             self._notes.insert(0, told)
-        if told and (needs := self.needs) is not None:
-            report.metric(f"{self.name}/smallest", needs.least, "count")
-            if needs.divisor:
-                report.metric(f"{self.name}/divisor", needs.divisor, "count")
+        if told and (constraints := self.constraints) is not None:
+            report.metric(f"{self.name}/smallest", constraints.least, "count")
+            if constraints.divisor:
+                report.metric(f"{self.name}/divisor", constraints.divisor, "count")
         self._borders.hold_to_estimates({f.size: f.peak for f in self._sizes.values()})
         report.notes.append(f"{self.name}: {'; '.join(self._notes)}")
         if len(self._good) > 1:
@@ -102,7 +102,7 @@ class AxisTrials:
             report.artifacts += growth(curves, self.name, title, self._all.context.directory)
 
     def _fits(self, size: int) -> bool:
-        """Tell whether a size may be run, and say why not."""
+        """Return whether a size may be run, and say why not."""
         found = self._sizes.get(size)
         if found is None or found.peak <= self._all.most:
             return True
@@ -112,11 +112,11 @@ class AxisTrials:
         return False
 
     def _slow(self, size: int, outcome: Outcome) -> bool:
-        """Tell whether the next size would take too long."""
+        """Return whether the next size would take too long."""
         later = [s for s in self.sizes if s > size]
         if outcome.error is not None or not later:
             return False
-        following = self._sizes.get(later[0], Foreseen(self.name, later[0]))
+        following = self._sizes.get(later[0], Estimate(self.name, later[0]))
         expected = self._seconds(following, size, outcome)
         if expected <= self._all.call_s:
             return False
@@ -126,20 +126,20 @@ class AxisTrials:
         )
         return True
 
-    def _seconds(self, there: Foreseen, size: int, outcome: Outcome) -> float:
-        """Foresee the seconds of a call by the MACs, or else by the size itself."""
+    def _seconds(self, there: Estimate, size: int, outcome: Outcome) -> float:
+        """Estimate the seconds of a call by the MACs, or else by the size itself."""
         here, times = self._sizes.get(size), there.size / size
         if here and here.macs and there.macs:
             times = there.macs / here.macs
         return outcome.p50_ms * times / 1e3
 
     def _expected(self, size: int) -> float:
-        """Foresee the seconds of a call by the largest that has been run."""
-        tried, there = max(self._good), Foreseen(self.name, size)
-        if self._foreseen is not None:
+        """Estimate the seconds of a call by the largest that has been run."""
+        tried, there = max(self._good), Estimate(self.name, size)
+        if self._estimated is not None:
             further = {
-                **self._foreseen.further,
-                self._foreseen.largest.size: self._foreseen.largest,
+                **self._estimated.further,
+                self._estimated.largest.size: self._estimated.largest,
             }
             there = further.get(size, there)
         return self._seconds(there, tried, self._good[tried])
@@ -159,15 +159,15 @@ class AxisTrials:
         self._report.warnings.append(f"{self.name}={size}: {why}")
 
     def _further(self) -> dict[str, Task]:
-        """Give the further calls that tell what the model needs, and fit into the memory."""
-        needs, name, usual = self.needs, self.name, self._usual
+        """Return the further calls that show the size constraints, and fit into the memory."""
+        constraints, name, usual = self.constraints, self.name, self._usual
         tasks: dict[str, tuple[int, Task]] = {}
         if name == "batch_size":
             tasks["alone"] = max(SEVERAL, usual), same_alone
         if name == "sequence_length" and usual > 2 * PADDING:
             tasks["padded"] = usual, partial(same_padded, shorter=usual - PADDING)
-        if name == "image_size" and needs is not None and needs.step is not None:
-            larger = {name: usual + needs.step}
+        if name == "image_size" and constraints is not None and constraints.step is not None:
+            larger = {name: usual + constraints.step}
             tasks["not square"] = (
                 larger[name],
                 partial(not_square, sizes={name: usual}, larger=larger),
@@ -175,10 +175,10 @@ class AxisTrials:
         return {what: task for what, (size, task) in tasks.items() if self._has_room(size)}
 
     def _has_room(self, size: int) -> bool:
-        return not self._foreseen or self._foreseen.further[size].peak <= self._all.most
+        return not self._estimated or self._estimated.further[size].peak <= self._all.most
 
     def _told(self, name: str, outcome: Any) -> None:
-        """Say what a further call has shown."""
+        """Report what a further call has shown."""
         report, notes = self._report, self._notes
         if isinstance(outcome, Difference):
             notes += compared(report, name, outcome)
@@ -191,10 +191,10 @@ class AxisTrials:
             notes.append("also not square" if outcome.error is None else "square only")
 
     def _memory(self) -> Power | None:
-        """Fit what a call takes beyond the weights, as foreseen, from the usual size up."""
-        if self._foreseen is None:
+        """Fit what a call takes beyond the weights, as estimated, from the usual size up."""
+        if self._estimated is None:
             return None
-        found = [*self._sizes.values(), *self._foreseen.larger]
+        found = [*self._sizes.values(), *self._estimated.larger]
         beyond = {
             f.size: f.peak - self._all.weights for f in found if f.peak and f.size >= self._usual
         }

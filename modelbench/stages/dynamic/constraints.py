@@ -11,7 +11,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Needs:
+class SizeConstraints:
     """What was tried, and what follows from it: nothing else is claimed."""
 
     usual: int
@@ -89,7 +89,7 @@ class Needs:
         return self._border([n for n in self._on if n > self._start])
 
     def _border(self, outward: Iterable[int]) -> tuple[int, int | None]:
-        """Give the last size that works and the first that does not; one alone is a hole."""
+        """Return the last size that works and the first that does not; one alone is a hole."""
         last, failed = self._start, list[int]()
         for size in outward:
             if not self.known[size]:
@@ -101,15 +101,15 @@ class Needs:
         return last, failed[0] if failed else None
 
     def claims(self, size: int) -> bool:
-        """Tell whether the sentence says of a size that it works."""
+        """Return whether the sentence says of a size that it works."""
         if size in self.known:
             return self.known[size]
         if self.step is None or (size - self.usual) % self.step:
             return False
         return self.least <= size and (self.greatest is None or size <= self.greatest)
 
-    def revised(self, ran: Mapping[int, bool]) -> Needs:
-        """Give what follows once these sizes were run.
+    def revised(self, ran: Mapping[int, bool]) -> SizeConstraints:
+        """Return what follows once these sizes were run.
 
         Where a run contradicts what was known, nothing else on its side of the usual size is
         believed.
@@ -120,7 +120,7 @@ class Needs:
         return replace(self, known={self.usual: True} | kept | dict(ran))
 
     def told(self, run: int | None = None) -> str:
-        """Say it in words; `run` is the greatest size that was run, if not all were."""
+        """Return it in words; `run` is the greatest size that was run, if not all were."""
         if self.step is None:
             sizes = sorted({self._start, *self.also})
             if not self.complete and len(sizes) == 1:

@@ -29,7 +29,7 @@ class Exported:
     error: str | None = None
 
     def told(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         if self.error is not None:
             return f"torch.export fails: {self.error}"
         parts = [f"{', '.join(self.dynamic)} dynamic"] if self.dynamic else []

@@ -12,7 +12,7 @@ from modelbench.stages.dynamic.growth import Power
 def add_exponents(
     report: Report, axis: str, fits: Mapping[str, tuple[str, Power | None]]
 ) -> list[str]:
-    """Add the exponents with their intervals; give the words for them."""
+    """Add the exponents with their intervals; return the words for them."""
     grows = []
     for name, (words, fit) in fits.items():
         if fit is None:
@@ -26,7 +26,7 @@ def add_exponents(
 
 
 def compared(report: Report, name: str, found: Difference) -> list[str]:
-    """Tell whether a sample's output stays the same `alone` or `padded`; give notes."""
+    """Return whether a sample's output stays the same `alone` or `padded`; return notes."""
     if found.random:
         report.warnings.append(RANDOM.format(found.output))
         return []

@@ -22,11 +22,11 @@ class Power:
     """The exponent's, 95%."""
 
     def at(self, size: float) -> float:
-        """Give the figure at a size."""
+        """Return the figure at a size."""
         return float(self.factor * size**self.exponent)
 
     def size_of(self, figure: float) -> float:
-        """Give the size at which the figure is reached."""
+        """Return the size at which the figure is reached."""
         return float((figure / self.factor) ** (1 / self.exponent))
 
     @classmethod

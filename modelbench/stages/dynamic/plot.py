@@ -17,7 +17,7 @@ LABELS = {
 def growth(
     curves: Mapping[str, Mapping[int, float]], axis: str, title: str, directory: Path
 ) -> list[str]:
-    """Draw the curves over the sizes of an axis, both axes logarithmic; give the files."""
+    """Draw the curves over the sizes of an axis, both axes logarithmic; return the files."""
     drawn = {name: points for name, points in curves.items() if points}
     figure, row = panels(len(drawn))
     for panel, (name, points), style in zip(row, drawn.items(), styles(), strict=False):

@@ -27,7 +27,7 @@ class Resized:
             }
 
     def batch(self, sizes: Mapping[str, int]) -> Batch:
-        """Give empty input; to be called where tensors are made without memory.
+        """Return empty input; to be called where tensors are made without memory.
 
         Raises ValueError for a size that an input cannot have.
         """

@@ -6,11 +6,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from modelbench.measurement.isolated import Ended, apart
+from modelbench.measurement.isolated import Ended, isolated
 from modelbench.results import Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.dynamic.axis import MIB, AxisTrials
-from modelbench.stages.dynamic.estimate import Axis, foresee
+from modelbench.stages.dynamic.estimate import Axis, estimate
 from modelbench.stages.dynamic.exporting import Exported, try_export
 from modelbench.stages.dynamic.session import Session
 
@@ -33,18 +33,18 @@ class Scaling:
         self.report, self._session = session.report, session
         self._workload, self._context = session.workload, session.context
         self._wanted = sizes
-        self._foreseen: dict[str, Axis] = {}
+        self._estimated: dict[str, Axis] = {}
         self._trials: list[AxisTrials] = []
 
-    def foresee(self) -> None:
+    def estimate(self) -> None:
         """Find on shapes alone what the model needs and what each size will take."""
         self._context.say("finding which sizes it takes, on shapes alone")
         wanted = {axis: self._sizes(axis) for axis in self._workload.axes}
         session = self._session
-        act = partial(foresee, self._workload, wanted, session.most, session.search_s)
+        act = partial(estimate, self._workload, wanted, session.most, session.search_s)
         try:
-            session.weights, *axes = apart(act, self._context.device)
-            self._foreseen = {axis.name: axis for axis in axes}
+            session.weights, *axes = isolated(act, self._context.device)
+            self._estimated = {axis.name: axis for axis in axes}
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("on shapes alone", exc_info=True)
             why = str(error) if isinstance(error, Ended) else in_one_line(error)
@@ -53,7 +53,7 @@ class Scaling:
     def run(self) -> None:
         """Call the model at each size of each axis."""
         for name in self._workload.axes:
-            trials = AxisTrials(name, self._sizes(name), self._foreseen.get(name), self._session)
+            trials = AxisTrials(name, self._sizes(name), self._estimated.get(name), self._session)
             self._context.say(f"running {name} {', '.join(map(str, trials.sizes))}")
             trials.run()
             trials.tell()
@@ -87,15 +87,17 @@ class Scaling:
 
     def _export(self) -> Exported:
         others = {
-            trials.name: usual + needs.step
-            if needs.claims(usual + needs.step)
-            else usual - needs.step
+            trials.name: usual + constraints.step
+            if constraints.claims(usual + constraints.step)
+            else usual - constraints.step
             for trials in self._trials
-            if (needs := trials.needs) and needs.step and (usual := self._usual(trials.name))
+            if (constraints := trials.constraints)
+            and constraints.step
+            and (usual := self._usual(trials.name))
         }
         act = partial(try_export, self._workload, others)
         try:
-            (exported,) = apart(act, self._context.device, EXPORT_S)
+            (exported,) = isolated(act, self._context.device, EXPORT_S)
         except Exception as error:  # the exporter raises all kinds
             log.info("exporting", exc_info=True)
             plain = isinstance(error, Ended | TimeoutError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelbench.stages.dynamic.constraints import Needs
+from modelbench.stages.dynamic.constraints import SizeConstraints
 
 MOST_STEP = 64
 """Greatest divisor that is looked for, beside those of the usual size."""
@@ -14,16 +14,16 @@ FAR = 64
 """Times the usual size up to which a limit is looked for."""
 
 
-def find_needs(
+def find_constraints(
     works: Callable[[int], bool], size: int, late: Callable[[], bool], far: int | None = None
-) -> Needs:
+) -> SizeConstraints:
     """Find what works about `size`, which does, up to `far`; ends early once it is `late`."""
     search = _Search(works, size, late)
     try:
         search.find(FAR * size if far is None else far)
     except _Late:
-        return Needs(size, search.step, search.known, complete=False)
-    return Needs(size, search.step, search.known)
+        return SizeConstraints(size, search.step, search.known, complete=False)
+    return SizeConstraints(size, search.step, search.known)
 
 
 class _Late(Exception):  # noqa: N818  (no error)

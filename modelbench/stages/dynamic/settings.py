@@ -28,9 +28,9 @@ class Dynamic(Stage):
     call_s: float = 15.0
     """Seconds that a single call may be expected to take."""
     memory_mib: float = 2048.0
-    """Memory that a single call may be foreseen to take, weights included."""
+    """Memory that a single call may be estimated to take, weights included."""
     search_s: float = 10.0
-    """Seconds in which it is looked for what an axis needs, and as long for its greatest size."""
+    """Seconds of the search for the size constraints of an axis, and for its greatest size."""
     export: bool = True
     """Try torch.export with the axes left open."""
 
@@ -47,7 +47,7 @@ class Dynamic(Stage):
                 positive(axis, size)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the curves over each axis and what was found of it."""
+        """Return the curves over each axis and what was found of it."""
         from modelbench.stages.dynamic.scaling import Scaling
         from modelbench.stages.dynamic.session import Session
 
@@ -60,7 +60,7 @@ class Dynamic(Stage):
         sizes = {axis: sizes for axis in AXES if (sizes := getattr(self, axis)) is not None}
         limits = (self.point_s, self.call_s, self.search_s, self.memory_mib)
         scaling = Scaling(Session(workload, context, *limits), sizes)
-        scaling.foresee()
+        scaling.estimate()
         scaling.run()
         scaling.finish(export=self.export)
         return scaling.report

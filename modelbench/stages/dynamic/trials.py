@@ -14,18 +14,18 @@ from torch import Tensor, nn
 
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.layers import shapes
-from modelbench.measurement.isolated import Ended, Send, apart
+from modelbench.measurement.isolated import Ended, Send, isolated
 from modelbench.measurement.memory.meter import Meter, give_back, load_libraries
 from modelbench.measurement.numerics.consistency import Difference, alone_and_together, common
 from modelbench.measurement.numerics.fidelity import all_finite
 from modelbench.measurement.timing.timing import Rule, time_call
 from modelbench.models.workload import Workload
 from modelbench.precision.convert import convert
-from modelbench.results.attempts import in_one_line, past, trouble
-from modelbench.stages.dynamic.constraints import Needs
+from modelbench.results.attempts import error_of, in_one_line, past
+from modelbench.stages.dynamic.constraints import SizeConstraints
 from modelbench.stages.dynamic.estimate import SEVERAL
 from modelbench.stages.dynamic.rounding import distance
-from modelbench.stages.dynamic.search import border, find_needs
+from modelbench.stages.dynamic.search import border, find_constraints
 from modelbench.system.accelerator import synchronize
 
 Sizes = Mapping[str, int]
@@ -52,17 +52,17 @@ class Session:
         workload.batch()
         load_libraries(workload.device)
         self._meter = Meter(workload.device)
-        self.shipped = convert(workload)
+        self.converted = convert(workload)
         self._rule = Rule(point_s, min_samples=5, min_s=0.0, warmup_s=0.0, precision=0.02)
 
     @property
     def model(self) -> nn.Module:
-        """The model as shipped."""
-        return self.shipped.model
+        """The model as converted."""
+        return self.converted.model
 
     def batch(self, sizes: Sizes) -> Batch:
         """Make input at these sizes."""
-        return self.shipped.batch(self.workload.batch(**sizes))
+        return self.converted.batch(self.workload.batch(**sizes))
 
     def call(self, batch: Batch, *, timed: bool) -> Outcome:
         """Call the model once, and where it is to be timed and quick some times more."""
@@ -93,7 +93,9 @@ def outcomes(workload: Workload, tasks: Sequence[Task], point_s: float) -> Gener
     done = 0
     while done < len(tasks):
         try:
-            for outcome in apart(partial(_run, workload, tasks[done:], point_s), workload.device):
+            for outcome in isolated(
+                partial(_run, workload, tasks[done:], point_s), workload.device
+            ):
                 done += 1
                 yield outcome
         except Ended as end:  # noqa: PERF203  (a new process goes on with the next task)
@@ -141,10 +143,10 @@ def tried_between(
     return ran.known
 
 
-def needs_by_running(session: Session, axis: str, far: int, end_s: float) -> Needs:
+def constraints_by_running(session: Session, axis: str, far: int, end_s: float) -> SizeConstraints:
     """Find what the model needs by running it, up to a size."""
     ran = _Ran(session, axis, end_s)
-    return find_needs(ran.works, session.workload.axes[axis], ran.late, far)
+    return find_constraints(ran.works, session.workload.axes[axis], ran.late, far)
 
 
 class _Ran:
@@ -157,7 +159,7 @@ class _Ran:
 
     def works(self, size: int) -> bool:
         act = partial(at_size, self._session, {self._axis: size}, timed=False)
-        error = trouble(act)
+        error = error_of(act)
         self._lost = lost(error)
         if error is None or not out_of_memory(error):
             self.known[size] = error is None
@@ -168,12 +170,12 @@ class _Ran:
 
 
 def lost(error: str | None) -> bool:
-    """Tell whether nothing works on the device any more in the process that met this."""
+    """Return whether nothing works on the device any more in the process that met this."""
     return "CUDA error" in (error or "")
 
 
 def out_of_memory(error: str) -> bool:
-    """Tell whether it is the machine that does not take a size, and not the model."""
+    """Return whether it is the machine that does not take a size, and not the model."""
     words = ("out of memory", "allocate memory", "memoryerror", "not enough memory")
     return any(word in error.lower() for word in words)
 
@@ -181,9 +183,9 @@ def out_of_memory(error: str) -> bool:
 def same_alone(session: Session) -> Difference | None:
     """Compare a sample by itself with the same among others; None with nothing to compare."""
     workload = session.workload
-    batch = session.shipped.batch(workload.several(SEVERAL))
+    batch = session.converted.batch(workload.several(SEVERAL))
     places = workload.sample_places()
-    return alone_and_together(session.model, batch, places, distance(session.shipped))
+    return alone_and_together(session.model, batch, places, distance(session.converted))
 
 
 def same_padded(session: Session, shorter: int) -> Difference | None:
@@ -207,5 +209,5 @@ def same_padded(session: Session, shorter: int) -> Difference | None:
     mask[..., shorter - usual :] = 0  # of an image's placeholders before the text, none
     call = partial(session.model, attention_mask=mask.to(session.workload.device))
     with torch.inference_mode():
-        eps = distance(session.shipped)
+        eps = distance(session.converted)
         return common(short.call(session.model), batch.call(call), eps)

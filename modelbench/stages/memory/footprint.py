@@ -1,4 +1,4 @@
-"""The memory of one model: foreseen on shapes alone, then measured."""
+"""The memory of one model: estimated on shapes alone, then measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelbench.measurement.isolated import Ended, apart
+from modelbench.measurement.isolated import Ended, isolated
 from modelbench.measurement.memory.meter import free, method
 from modelbench.measurement.memory.tolerance import missed
 from modelbench.measurement.training.training import TrainingError
@@ -16,8 +16,8 @@ from modelbench.results import Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.memory.measurements import (
     Training,
-    foresee_inference,
-    foresee_training,
+    estimate_inference,
+    estimate_training,
     measure_inference,
     measure_training,
 )
@@ -45,7 +45,7 @@ class Footprint:
         self.report.notes.append(f"measured: {method(context.device)}")
 
     def measure(self, optimizer: Mapping[str, Any]) -> None:
-        """Foresee and measure inference and training; where one fails, the other goes on."""
+        """Estimate and measure inference and training; where one fails, the other goes on."""
         for what, act in (
             ("inference", self._inference),
             ("training", partial(self._training, optimizer)),
@@ -60,40 +60,42 @@ class Footprint:
                 self.report.fail(f"{what}: {why}")
 
     def _inference(self) -> None:
-        """Foresee and measure one call in inference."""
-        foreseen = self._foresee("inference", partial(foresee_inference, self._workload))
-        if foreseen is not None:
-            self._metric("weights_mib", foreseen.weights)
-            self._metric("predicted_inference_peak_mib", foreseen.peak)
-        if not self._fits("inference", foreseen):
+        """Estimate and measure one call in inference."""
+        estimated = self._estimate("inference", partial(estimate_inference, self._workload))
+        if estimated is not None:
+            self._metric("weights_mib", estimated.weights)
+            self._metric("predicted_inference_peak_mib", estimated.peak)
+        if not self._fits("inference", estimated):
             return
         self._context.say("measuring inference")
-        (measured,) = self._apart(partial(measure_inference, self._workload))
+        (measured,) = self._isolated(partial(measure_inference, self._workload))
         self._metric("inference_peak_mib", measured.peak)
-        if foreseen is None:
+        if estimated is None:
             self._metric("weights_mib", measured.weights)
         else:
-            self._hold("inference", foreseen, measured, ("weights", "peak"))
+            self._hold("inference", estimated, measured, ("weights", "peak"))
 
     def _training(self, optimizer: Mapping[str, Any]) -> None:
-        """Foresee and measure one step of training."""
+        """Estimate and measure one step of training."""
         given = {"lr": self._workload.learning_rate, **optimizer}
         try:
-            foreseen = self._foresee("training", partial(foresee_training, self._workload, given))
+            estimated = self._estimate(
+                "training", partial(estimate_training, self._workload, given)
+            )
         except Skip as skip:
             self.report.notes.append(f"training left out: {skip}")
             return
-        if foreseen is not None:
+        if estimated is not None:
             for part in ("gradients", "optimizer", "activations"):
-                self._metric(f"{part}_mib", getattr(foreseen, part))
-            self._metric("predicted_training_peak_mib", foreseen.peak)
-            self._layers(foreseen)
-        if not self._fits("training", foreseen):
+                self._metric(f"{part}_mib", getattr(estimated, part))
+            self._metric("predicted_training_peak_mib", estimated.peak)
+            self._layers(estimated)
+        if not self._fits("training", estimated):
             return
         self._context.say("measuring a training step")
         measure = partial(measure_training, self._workload, given)
         try:
-            measured, *allocators = self._apart(partial(measure, tight=True))
+            measured, *allocators = self._isolated(partial(measure, tight=True))
         except (Skip, TrainingError) as why:  # which the stage `algorithm` judges
             self.report.notes.append(f"training left out: {why}")
             return
@@ -106,16 +108,16 @@ class Footprint:
             self._metric(f"{kind}_reserved_mib", each.reserved)
             share = 1 - each.allocated / each.reserved
             self.report.metric(f"{kind}_fragmentation", share, "share")
-        if foreseen is not None:
+        if estimated is not None:
             parts = ("weights", "activations", "gradients", "optimizer", "peak")
-            self._hold("training", foreseen, measured, parts)
+            self._hold("training", estimated, measured, parts)
 
     def _usual(self, measure: Callable[..., None], tight: int) -> None:
         """Measure what the allocator holds when it keeps what is freed; it may be too much."""
         why = f"{free(self._context.device) / GIB:.1f} GiB are free"
         if KEPT * tight < free(self._context.device):
             try:
-                (usual,) = self._apart(measure)
+                (usual,) = self._isolated(measure)
             except Ended as end:
                 why = str(end)
             else:
@@ -124,57 +126,57 @@ class Footprint:
         self.report.notes.append(f"training_resident_mib left out: {why}")
 
     def draw(self) -> None:
-        """Draw what it consists of, foreseen beside measured."""
+        """Draw what it consists of, estimated beside measured."""
         bars = {
             f"{what},\n{how}": {part: sizes[f"{how}_mib"] for part, sizes in parts.items()}
             for what, parts in self.report.details.items()
             for how in ("predicted", "measured")
         }
         if bars:
-            title = f"{self._workload.name}: memory, foreseen and measured"
+            title = f"{self._workload.name}: memory, estimated and measured"
             self.report.artifacts += draw_memory(bars, title, self._context.directory)
 
-    def _apart(self, act: Callable[..., None]) -> list[Any]:
-        return list(apart(act, self._context.device))
+    def _isolated(self, act: Callable[..., None]) -> list[Any]:
+        return list(isolated(act, self._context.device))
 
-    def _foresee(self, what: str, act: Callable[..., None]) -> Any:
-        """Give what is foreseen, or None where the model does not run on shapes alone."""
-        self._context.say(f"foreseeing {what}")
+    def _estimate(self, what: str, act: Callable[..., None]) -> Any:
+        """Return what is estimated, or None where the model does not run on shapes alone."""
+        self._context.say(f"estimating {what}")
         try:
-            (foreseen,) = self._apart(act)
+            (estimated,) = self._isolated(act)
         except Skip:
             raise
         except Ended:  # to measure for real takes more
             raise
         except Exception as error:  # which operations refuse shapes alone cannot be listed
-            log.info("foreseeing %s", what, exc_info=True)
+            log.info("estimating %s", what, exc_info=True)
             self.report.notes.append(
-                f"{what} is not foreseen: on shapes alone {in_one_line(error)}"
+                f"{what} is not estimated: on shapes alone {in_one_line(error)}"
             )
             return None
-        return foreseen
+        return estimated
 
-    def _fits(self, what: str, foreseen: Any) -> bool:
+    def _fits(self, what: str, estimated: Any) -> bool:
         there = free(self._context.device)
-        if foreseen is None or foreseen.peak <= self._margin * there:
+        if estimated is None or estimated.peak <= self._margin * there:
             return True
         self.report.notes.append(
-            f"{what} is foreseen only: it needs {foreseen.peak / GIB:.1f} GiB, and "
+            f"{what} is estimated only: it needs {estimated.peak / GIB:.1f} GiB, and "
             f"{there / GIB:.1f} GiB are free"
         )
         return False
 
-    def _hold(self, what: str, foreseen: Any, measured: Any, parts: tuple[str, ...]) -> None:
+    def _hold(self, what: str, estimated: Any, measured: Any, parts: tuple[str, ...]) -> None:
         """Put the prediction beside the measurement."""
         report = self.report
-        both = {part: (getattr(foreseen, part), getattr(measured, part)) for part in parts}
+        both = {part: (getattr(estimated, part), getattr(measured, part)) for part in parts}
         report.details[what] = {
             part: {"predicted_mib": told / MIB, "measured_mib": found / MIB}
             for part, (told, found) in both.items()
         }
         told, found = both["peak"]
         report.notes.append(
-            f"{what}: {found / MIB:,.0f} MiB at most, {told / MIB:,.0f} foreseen ("
+            f"{what}: {found / MIB:,.0f} MiB at most, {told / MIB:,.0f} estimated ("
             + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
             + ")"
         )
@@ -182,7 +184,8 @@ class Footprint:
             return
         wrong = [part for part in parts if part != "peak" and missed(*both[part])]
         which = " and ".join(
-            f"{part} ({both[part][0] / MIB:,.0f} MiB foreseen, {both[part][1] / MIB:,.0f} measured)"
+            f"{part} ({both[part][0] / MIB:,.0f} MiB estimated, "
+            f"{both[part][1] / MIB:,.0f} measured)"
             for part in wrong
         )
         report.warnings.append(
@@ -190,9 +193,9 @@ class Footprint:
             + (which or "what the kernels need for themselves while they run")
         )
 
-    def _layers(self, foreseen: Training) -> None:
+    def _layers(self, estimated: Training) -> None:
         """Name the layers that keep most for the backward pass, and write them all."""
-        ranked = sorted(foreseen.by_module.items(), key=lambda each: -each[1])
+        ranked = sorted(estimated.by_module.items(), key=lambda each: -each[1])
         file = self._context.directory / "activations.csv"
         with file.open("w", newline="", encoding="utf-8") as stream:
             table = csv.writer(stream)

@@ -1,4 +1,4 @@
-"""What a model holds in memory, in inference and in a training step: foreseen, and measured.
+"""What a model holds in memory, in inference and in a training step: estimated, and measured.
 
 Each of the functions here is to run in a process of its own.
 """
@@ -21,7 +21,7 @@ from modelbench.measurement.memory.live import Live, Saved, inference_peak, own_
 from modelbench.measurement.memory.meter import Meter, give_back, load_libraries
 from modelbench.measurement.training.first_step import Keeps
 from modelbench.measurement.training.training import Trainer, loss_of, trainable
-from modelbench.models.fake import on_ghost
+from modelbench.models.fake import on_fake_tensors
 from modelbench.models.workload import Workload
 from modelbench.precision.convert import convert, training_dtype
 from modelbench.results import Skip
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inference:
-    """Bytes; foreseen or measured."""
+    """Bytes; estimated or measured."""
 
     weights: int
     """Parameters and buffers."""
@@ -40,7 +40,7 @@ class Inference:
 
 @dataclass(frozen=True)
 class Training:
-    """Bytes of one step; foreseen or measured."""
+    """Bytes of one step; estimated or measured."""
 
     weights: int
     activations: int
@@ -60,40 +60,40 @@ class Allocator:
     reserved: int
 
 
-def foresee_inference(workload: Workload, send: Send) -> None:
+def estimate_inference(workload: Workload, send: Send) -> None:
     """Send what an inference will hold, by its shapes alone."""
 
-    def act(ghost: nn.Module, given: Batch) -> Inference:
-        peak = inference_peak(ghost, lambda: given.call(ghost), given.named().values())
-        return Inference(size_of(own_tensors(ghost)), peak)
+    def act(fake: nn.Module, given: Batch) -> Inference:
+        peak = inference_peak(fake, lambda: given.call(fake), given.named().values())
+        return Inference(size_of(own_tensors(fake)), peak)
 
     if workload.scheme is None:
         send(_without_numbers(workload, act))
         return
-    shipped = convert(workload)
-    batch = shipped.batch(workload.batch())
+    converted = convert(workload)
+    batch = converted.batch(workload.batch())
     with torch.compiler.set_stance("force_eager"):
-        send(on_shapes(shipped.model, batch, act))
+        send(on_shapes(converted.model, batch, act))
 
 
-def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Send) -> None:
+def estimate_training(workload: Workload, optimizer: Mapping[str, Any], send: Send) -> None:
     """Send what a training step will hold, by its shapes alone."""
     keeps = Keeps.of(instantiate(optimizer, _partial_=True, _convert_="all"))
     dtype = training_dtype(workload)
 
-    def act(ghost: nn.Module, given: Batch) -> Training:
-        trained = trainable(ghost.train())
-        own = own_tensors(ghost)
+    def act(fake: nn.Module, given: Batch) -> Training:
+        trained = trainable(fake.train())
+        own = own_tensors(fake)
         live, saved = Live(), Saved([*own, *given.named().values()])
         live.add([own, list(given.named().values())])
         base = live.now
         low = dtype is not torch.float32
         with live:
             with (
-                saved.watching(ghost),
+                saved.watching(fake),
                 torch.autocast(workload.device.type, dtype, enabled=low),
             ):
-                outputs = given.call(ghost)
+                outputs = given.call(fake)
                 loss = loss_of(workload, outputs, given)
             loss.backward()  # type: ignore[no-untyped-call]
         stepped = [p for p in trained.values() if p.grad is not None]
@@ -115,7 +115,7 @@ def foresee_training(workload: Workload, optimizer: Mapping[str, Any], send: Sen
 def _without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], Any]) -> Any:
     """Act on the model without memory: made so, as a real one may not fit, or else copied."""
     try:
-        return on_ghost(workload, act)
+        return on_fake_tensors(workload, act)
     except Skip:
         raise
     except Exception:  # one that looks at its own weights while it is made
@@ -130,12 +130,12 @@ def measure_inference(workload: Workload, send: Send) -> None:
     workload.batch()
     load_libraries(workload.device)
     meter = Meter(workload.device)
-    shipped = convert(workload)
+    converted = convert(workload)
     weights = meter.held()
-    batch = shipped.batch(workload.batch())
+    batch = converted.batch(workload.batch())
     meter.restart()  # building has its own peak, where weights are drawn or read
     with torch.compiler.set_stance("force_eager"), torch.inference_mode():
-        batch.call(shipped.model)
+        batch.call(converted.model)
     send(Inference(weights, meter.peak()))
 
 

@@ -1,4 +1,4 @@
-"""What memory consists of: foreseen beside measured."""
+"""What memory consists of: estimated beside measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PEAK = "peak"
 
 
 def draw_memory(bars: Mapping[str, Mapping[str, float]], title: str, directory: Path) -> list[str]:
-    """Draw a stack for each bar, of parts in MiB, with a line at its `peak`; give the files.
+    """Draw a stack for each bar, of parts in MiB, with a line at its `peak`; return the files.
 
     The parts are not all there at once: their sum may be over the peak. What of the peak is none
     of them is drawn as `other`.

@@ -1,4 +1,4 @@
-"""What the model holds in memory, in inference and in training: foreseen beside measured."""
+"""What the model holds in memory, in inference and in training: estimated beside measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Memory(Stage):
-    """Foresees the memory on shapes alone, then measures it, each in a process of its own."""
+    """Estimates the memory on shapes alone, then measures it, each in a process of its own."""
 
     timeout_s: float = 900.0
     optimizer: Any = field(default_factory=adamw)
@@ -30,7 +30,7 @@ class Memory(Stage):
         positive("margin", self.margin)
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Return the metrics; what does not fit into the memory is foreseen only."""
+        """Return the metrics; what does not fit into the memory is estimated only."""
         from modelbench.stages.memory.footprint import Footprint
 
         footprint = Footprint(workload, context, self.margin)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from modelbench.measurement.timing.pairing import Ratio
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 NO_KERNEL = ("could not create a primitive", "not implemented for 'Half'",
              "not implemented for 'BFloat16'")  # fmt: skip
@@ -91,22 +91,25 @@ class Comparison:
         try:
             self._room()
             scheme = instantiate(node, _convert_="all")
-            shipped = scheme.ship(self._workload, phases=False)
+            converted = scheme.convert(self._workload, phases=False)
         except Skip as skip:
             self.left_out[name] = str(skip)
             self.report.notes.append(f"{name} left out: {skip}")
             return
         self.reached.append(name)
-        self.report.details[name] = {"chosen": shipped.chosen, "kept": list(shipped.reach.kept)}
-        self.report.notes += [f"{name} {note}" for note in shipped.notes]
-        if shipped.quantized and shipped.reach.kept:
-            few = ", ".join(shipped.reach.kept[:4])
-            more = len(shipped.reach.kept) - 4
+        self.report.details[name] = {
+            "chosen": converted.chosen,
+            "kept": list(converted.coverage.kept),
+        }
+        self.report.notes += [f"{name} {note}" for note in converted.notes]
+        if converted.quantized and converted.coverage.kept:
+            few = ", ".join(converted.coverage.kept[:4])
+            more = len(converted.coverage.kept) - 4
             rest = f" and {more} more" if more > 0 else ""
             self.report.notes.append(f"{name} keeps in single precision {few}{rest}")
-        self._coverage(name, shipped)
+        self._coverage(name, converted)
         try:
-            self._run(name, shipped)
+            self._run(name, converted)
         except _NoTime as reason:
             self.report.notes.append(f"{name}: {reason}")
             self.report.details[name]["not_timed"] = str(reason)
@@ -124,40 +127,40 @@ class Comparison:
                 f"it may take {wanted / 2**30:.1f} GiB, and {there / 2**30:.1f} GiB are free"
             )
 
-    def _coverage(self, name: str, shipped: Shipped) -> None:
-        report, reach = self.report, shipped.reach
-        report.metric(f"{name}/coverage_params", reach.params, "share")
+    def _coverage(self, name: str, converted: ConvertedModel) -> None:
+        report, coverage = self.report, converted.coverage
+        report.metric(f"{name}/coverage_params", coverage.params, "share")
         if not self._macs or not self._macs.total:
             return
-        share = reach.macs(self._macs.total, dict(self._macs.by_module))
+        share = coverage.macs(self._macs.total, dict(self._macs.by_module))
         report.metric(f"{name}/coverage_macs", share, "share")
         if share > 1:
             self.report.fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
-        if shipped.quantized and share < HALF:
+        if converted.quantized and share < HALF:
             report.warnings.append(
                 f"{name}: only {share:.0%} of the MACs are computed in low precision"
             )
 
-    def _run(self, name: str, shipped: Shipped) -> None:
-        """Save it, hold its outputs against those of single precision, time the two in turns."""
+    def _run(self, name: str, converted: ConvertedModel) -> None:
+        """Save it, hold its outputs against those of single precision, time the two interleaved."""
         from modelbench.measurement.numerics.fidelity import all_finite, first_not_finite
         from modelbench.measurement.timing.pairing import Pairs, compare
         from modelbench.measurement.timing.statistics import LEAST, Statistics
 
         self._context.scratch.mkdir(exist_ok=True)
-        file = File(name, shipped, self._baseline, self._context.scratch)
+        file = File(name, converted, self._baseline, self._context.scratch)
         file.save(self.report)
-        call = partial(shipped.batch(self._batch).call, shipped.model)
-        found = self._first_call(shipped, call)
+        call = partial(converted.batch(self._batch).call, converted.model)
+        found = self._first_call(converted, call)
         file.check(self.report, self._batch, found)
         if not all_finite(found):
-            layer = first_not_finite(shipped.model, call) or "an operation outside layers"
+            layer = first_not_finite(converted.model, call) or "an operation outside layers"
             self.report.fail(f"{name}: the output holds NaN or infinity, first from {layer}")
             return
-        if shipped.compiles:
-            self._compile(name, shipped, call)
-        self._fidelity(name, shipped)
-        self._context.say(f"{name}: timing in turns with fp32")
+        if converted.compiles:
+            self._compile(name, converted, call)
+        self._fidelity(name, converted)
+        self._context.say(f"{name}: timing interleaved with fp32")
         # A block is four calls; an interval needs LEAST blocks, which very slow models do not get.
         blocks = LEAST if 4 * LEAST * self._seconds < PATIENCE_S else 2
         pairs = Pairs(self._budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
@@ -169,28 +172,28 @@ class Comparison:
         self.report.series[f"{name}/samples_ms"] = compared.second_ms
         self._speed(name, compared.ratio)
 
-    def _first_call(self, shipped: Shipped, call: Callable[[], Any]) -> Any:
+    def _first_call(self, converted: ConvertedModel, call: Callable[[], Any]) -> Any:
         """Run it uncompiled, unless the processor emulates the type and would take too long."""
         import torch
 
         from modelbench.stages.quantization.probe import TooSlow, call_within, slowdown
 
         most = max(4 * self._budget_s, 8 * self._seconds)
-        emulated = f"{shipped.dtype} is emulated by this processor".removeprefix("torch.")
-        if shipped.dtype is not torch.float32:
-            times = slowdown(shipped.dtype, self._context.device)
+        emulated = f"{converted.dtype} is emulated by this processor".removeprefix("torch.")
+        if converted.dtype is not torch.float32:
+            times = slowdown(converted.dtype, self._context.device)
             if times * self._seconds > most:
                 raise _NoTime(
                     f"{emulated}: a small product or convolution takes {times:.0f} times as long "
                     "as in float32, so that its size alone is given"
                 )
         try:
-            return call_within(most, shipped.model, call)
+            return call_within(most, converted.model, call)
         except RuntimeError as error:
-            if shipped.dtype is torch.float32 or not any(w in str(error) for w in NO_KERNEL):
+            if converted.dtype is torch.float32 or not any(w in str(error) for w in NO_KERNEL):
                 raise
             raise _NoTime(
-                f"torch has no kernel for it in {shipped.dtype} on this processor "
+                f"torch has no kernel for it in {converted.dtype} on this processor "
                 f"({in_one_line(error)}); its size alone is given".replace("torch.", "")
             ) from None
         except TooSlow:
@@ -199,7 +202,7 @@ class Comparison:
                 "size alone is given"
             ) from None
 
-    def _compile(self, name: str, shipped: Shipped, call: Callable[[], Any]) -> None:
+    def _compile(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:
         """Compile it, and see that as many products are in 8 bits as is claimed."""
         import torch
 
@@ -214,17 +217,17 @@ class Comparison:
         self._context.say(f"{name}: compiling")
         torch._dynamo.reset()
         before = compiling.products_in_8_bits()
-        compiling.compile_in_place(shipped.model)
+        compiling.compile_in_place(converted.model)
         self.report.metric(f"{name}/compile_s", compiling.compiled(call), "s")
         made = compiling.products_in_8_bits() - before
-        if shipped.products is not None and made < shipped.products:
+        if converted.products is not None and made < converted.products:
             self.report.fail(
-                f"{name}: the compiler made {made} of its {shipped.products} products into ones "
+                f"{name}: the compiler made {made} of its {converted.products} products into ones "
                 "of 8 bits, so that coverage_macs is too high, an error of ours; please report it"
             )
 
-    def _fidelity(self, name: str, shipped: Shipped) -> None:
-        report, (kept, count) = self.report, self._samples.held_against(shipped)
+    def _fidelity(self, name: str, converted: ConvertedModel) -> None:
+        report, (kept, count) = self.report, self._samples.held_against(converted)
         report.details[name]["fidelity_calls"] = count
         if isfinite(kept.sqnr_db):  # else equal to the last bit
             report.metric(f"{name}/sqnr_db", kept.sqnr_db, "dB")

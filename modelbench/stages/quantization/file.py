@@ -1,4 +1,4 @@
-"""The file of a shipped model: what it has to be, and whether it gives the same model again."""
+"""The file of a converted model: what it has to be, and whether it gives the same model again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelbench.inputs.batch import Batch
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 MIB = 2**20
 SAVED = 0.8
@@ -32,13 +32,13 @@ class Single:
 class File:
     """One scheme's."""
 
-    def __init__(self, name: str, shipped: Shipped, single: Single, folder: Path) -> None:
-        self._name, self._shipped, self._single = name, shipped, single
-        self._path = folder / f"{name}{shipped.suffix}"
+    def __init__(self, name: str, converted: ConvertedModel, single: Single, folder: Path) -> None:
+        self._name, self._converted, self._single = name, converted, single
+        self._path = folder / f"{name}{converted.suffix}"
 
     def save(self, report: Report) -> None:
         """Write it, and tell its size."""
-        self._shipped.save(self._shipped.model, self._path)
+        self._converted.save(self._converted.model, self._path)
         self._size = self._path.stat().st_size
         report.metric(f"{self._name}/size_mib", self._size / MIB, "MiB")
         report.metric(f"{self._name}/size_ratio", self._size / self._single.bytes, "share")
@@ -55,36 +55,39 @@ class File:
         self._path.unlink()
 
     def _contradiction(self) -> str | None:
-        """Tell what is stored, after a call, or in the file, and is not what coverage says."""
+        """Return what is stored, after a call, or in the file, and is not what coverage says."""
         from modelbench.precision.stored import low_numel
 
-        shipped, reach = self._shipped, self._shipped.reach
-        if shipped.quantized and not shipped.saved:
-            stored = low_numel(shipped.model.parameters())
-            if stored != reach.weights:
-                return f"{stored:,} parameters are in low precision, not {reach.weights:,}"
-        saving = (4 - (1 if shipped.quantized else shipped.dtype.itemsize)) * reach.weights
-        whole = self._single.bytes + 4 * (reach.of_weights - self._single.params)
+        converted, coverage = self._converted, self._converted.coverage
+        if converted.quantized and not converted.saved:
+            stored = low_numel(converted.model.parameters())
+            if stored != coverage.weights:
+                return f"{stored:,} parameters are in low precision, not {coverage.weights:,}"
+        saving = (4 - (1 if converted.quantized else converted.dtype.itemsize)) * coverage.weights
+        whole = self._single.bytes + 4 * (coverage.of_weights - self._single.params)
         most = 1.02 * (whole - SAVED * saving) + MIB
         if self._size > most:
             return (
-                f"the file has {self._size / MIB:.1f} MiB, and coverage_params {reach.params:.3f} "
-                f"leaves at most {most / MIB:.1f}"
+                f"the file has {self._size / MIB:.1f} MiB, and coverage_params "
+                f"{coverage.params:.3f} leaves at most {most / MIB:.1f}"
             )
         return None
 
     def _difference(self, batch: Batch, before: Any) -> str | None:
-        """Tell what the loaded model does not have in common with the saved one."""
+        """Return what the loaded model does not have in common with the saved one."""
         import torch
 
         from modelbench.precision.reloading import alike, changed, rounding
 
-        shipped = self._shipped
-        loaded, saved = shipped.load(shipped.model, self._path), shipped.saved or shipped.model
+        converted = self._converted
+        loaded, saved = (
+            converted.load(converted.model, self._path),
+            converted.saved or converted.model,
+        )
         if other := changed(saved.state_dict(), loaded.state_dict()):
             return f"{other} is another"
-        call = shipped.batch(batch).call
-        least = rounding(shipped.dtype, quantized=shipped.quantized)
+        call = converted.batch(batch).call
+        least = rounding(converted.dtype, quantized=converted.quantized)
         with torch.inference_mode():
-            same = alike(before, call(loaded), partial(call, shipped.model), least)
+            same = alike(before, call(loaded), partial(call, converted.model), least)
         return None if same else "gives another output, by more than two runs of it differ by,"

@@ -19,7 +19,7 @@ class TooSlow(Exception):  # noqa: N818  (a result, not an error)
 
 
 def slowdown(dtype: torch.dtype, device: torch.device) -> float:
-    """Tell how many times longer a small product or convolution takes in `dtype` than in float32.
+    """Return how many times longer a small product or convolution takes in `dtype` than in float32.
 
     The worse of the two, in one thread: another process that is busy does not change the ratio.
     """

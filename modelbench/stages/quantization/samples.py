@@ -16,7 +16,7 @@ from modelbench.measurement.numerics.fidelity import Spread, all_finite, fidelit
 if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 MOST, MOST_BYTES = 16, 2**28
 """Calls that are compared, and what their inputs and their outputs may hold."""
@@ -43,12 +43,12 @@ class Samples:
             if late or held > MOST_BYTES:
                 break
 
-    def held_against(self, shipped: Shipped) -> tuple[Spread, int]:
-        """Compare the shipped model's outputs; give the number of calls that were compared too."""
+    def held_against(self, converted: ConvertedModel) -> tuple[Spread, int]:
+        """Compare the converted model's outputs; return the number of compared calls, too."""
         end = perf_counter() + self._seconds
         found = []
         for batch, wanted in self._pairs:
-            found.append(fidelity(wanted, _call(shipped.batch(batch), shipped.model)))
+            found.append(fidelity(wanted, _call(converted.batch(batch), converted.model)))
             if perf_counter() > end + (PATIENCE * self._seconds if len(found) < ENOUGH else 0):
                 break
         return Spread.of(found), len(found)

@@ -29,7 +29,7 @@ class Quantization(Stage):
     schemes: list[str] = field(default_factory=lambda: ["fp32_compiled", "fp16", "bf16", "int8"])
     """Options of `precision`."""
     budget_s: float = 2.0
-    """Seconds of samples per scheme, taken in turns with single precision."""
+    """Seconds of samples per scheme, interleaved with single precision."""
 
     def __post_init__(self) -> None:
         """Check the budget."""
@@ -39,7 +39,7 @@ class Quantization(Stage):
             raise ValueError("schemes=[]: expected one or more options of precision")
 
     def __call__(self, workload: Workload, context: Context) -> Report:
-        """Give the metrics of each scheme; raises Skip where none applies."""
+        """Return the metrics of each scheme; raises Skip where none applies."""
         from modelbench.stages.quantization.plot import draw_quantization
 
         until = perf_counter() + SHARE * self.timeout_s

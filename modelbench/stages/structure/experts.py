@@ -11,7 +11,7 @@ from modelbench.measurement.compute.layers import Layer
 
 
 def idle_params(model: nn.Module, layers: list[Layer], macs: Mapping[str, int]) -> int:
-    """Give the parameters of experts that a token does not multiply by, on average."""
+    """Return the parameters of experts that a token does not multiply by, on average."""
     rows = {layer.path: _rows(layer.inputs) for layer in layers}
     idle = 0.0
     for path, experts, weights in _experts(model):
@@ -24,7 +24,7 @@ def idle_params(model: nn.Module, layers: list[Layer], macs: Mapping[str, int]) 
 
 
 def _experts(model: nn.Module) -> Iterator[tuple[str, nn.Module, int]]:
-    """Give path, module and number of weights of all that holds experts side by side."""
+    """Yield path, module and number of weights of all that holds experts side by side."""
     for path, module in model.named_modules():
         count = getattr(module, "num_experts", None)
         stacked = [p for p in module.parameters(recurse=False) if p.ndim == 3]

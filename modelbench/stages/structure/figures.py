@@ -62,23 +62,23 @@ def figures(workload: Workload, context: Context) -> Report:
     if workload.scheme is not None and not fake:
         context.say("bringing it into its precision")
         with part(report, "the precision", workload):
-            _shipped(report, workload, context)
+            _converted(report, workload, context)
     return report
 
 
-def _shipped(report: Report, workload: Workload, context: Context) -> None:
+def _converted(report: Report, workload: Workload, context: Context) -> None:
     """Add the size of the file in the precision asked for."""
     try:
-        shipped = convert(workload)
+        converted = convert(workload)
     except Skip as skip:
         report.notes.append(f"shipped_mib left out: {skip}")
         return
     context.scratch.mkdir(exist_ok=True)
-    file = context.scratch / f"shipped{shipped.suffix}"
-    shipped.save(shipped.model, file)
+    file = context.scratch / f"converted{converted.suffix}"
+    converted.save(converted.model, file)
     report.metric("shipped_mib", file.stat().st_size / MIB, "MiB")
     report.notes.append("counted as built, in single precision; shipped_mib is the precision's")
-    report.notes += [f"the precision {note}" for note in shipped.notes]
+    report.notes += [f"the precision {note}" for note in converted.notes]
 
 
 def _forward(report: Report, model: nn.Module, batch: Batch, *, fake: bool) -> None:
@@ -160,7 +160,7 @@ def _macs(report: Report, path: str, macs: Macs) -> None:
 
 
 def _experts(report: Report, path: str, model: nn.Module, counted: Counted) -> None:
-    """Tell of a mixture of experts how many parameters a token meets."""
+    """Add the active parameters of a mixture of experts."""
     if counted.macs is None or counted.layers is None:
         return
     idle = idle_params(model, counted.layers, counted.macs.by_module)

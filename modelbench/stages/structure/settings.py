@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Structure(Stage):
     """Runs the model forward once and counts what it consists of."""
 
-    needs_numbers = False
+    needs_values = False
 
     def preloads(self) -> tuple[str, ...]:
         """Leave out what draws."""

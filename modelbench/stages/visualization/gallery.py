@@ -11,7 +11,7 @@ from torch import nn
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.counting import parts
 from modelbench.measurement.compute.flops import count_macs
-from modelbench.models.fake import without_numbers
+from modelbench.models.fake import fake_if_possible
 from modelbench.results import Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.stage import Context
@@ -41,7 +41,7 @@ class Gallery:
         """Draw the model and each of its parts."""
         report = self.report
         self._context.say("following its tensors")
-        found = without_numbers(self._workload, _traces)
+        found = fake_if_possible(self._workload, _traces)
         for path, (name, followed) in found.items():
             if not followed.edges:
                 raise Skip(f"{name} ran no module that its input went through: nothing to draw")
@@ -66,7 +66,7 @@ class Gallery:
         report = self.report
         self._context.say("following the backward pass")
         try:
-            graph = without_numbers(self._workload, partial(autograd, self._workload))
+            graph = fake_if_possible(self._workload, partial(autograd, self._workload))
         except Skip as skip:
             report.notes.append(f"no autograd graph: {skip}")
             return

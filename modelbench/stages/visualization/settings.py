@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Visualization(Stage):
     """Draws the architecture and the autograd graph, on shapes alone where that can be done."""
 
-    needs_numbers = False
+    needs_values = False
 
     timeout_s: float = 300.0
     depth: int | None = None

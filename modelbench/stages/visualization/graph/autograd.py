@@ -44,7 +44,7 @@ def _deep() -> Iterator[None]:
 
 
 def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
-    """Give the graph of the workload's loss; raises Skip where nothing is trained."""
+    """Return the graph of the workload's loss; raises Skip where nothing is trained."""
     with torch.enable_grad():
         loss = workload.loss(batch.call(model), batch)
     if loss.grad_fn is None:

@@ -123,7 +123,7 @@ class _Writer:
             graph.edge(tail, head, constraint="false", **given)
 
     def _same_level(self) -> Mapping[Item, Item]:
-        """Give the ends of bridges that are drawn side by side, each once."""
+        """Return the ends of bridges that are drawn side by side, each once."""
         pairs: dict[Item, Item] = {}
         for one, other in sorted(self._levels.bridges, key=lambda b: b[1].first.order):
             if one not in pairs and other not in pairs.values():
@@ -132,7 +132,7 @@ class _Writer:
 
 
 def _legend(graph: graphviz.Digraph) -> None:
-    """Tell beside all else what the colours mean; not every build of Graphviz has tables."""
+    """Draw the legend of the colours; not every build of Graphviz has tables."""
     entries = [("share of MACs:", {"shape": "plaintext", "style": ""})]
     entries += [
         (label, {"style": "filled", "fillcolor": colour, **_on(colour)})
@@ -146,7 +146,7 @@ def _legend(graph: graphviz.Digraph) -> None:
 
 
 def _on(colour: str) -> dict[str, str]:
-    """Give the colour of text that can be read on the darkest one."""
+    """Return the colour of text that can be read on the darkest one."""
     return {"fontcolor": "white"} if colour == SHARES[-1][1] else {}
 
 

@@ -73,7 +73,7 @@ class View:
     output: Item
 
     def shown(self, item: Item | None = None) -> Iterator[Item]:
-        """Give what is drawn as one node, in order of execution, inputs and output left out."""
+        """Yield what is drawn as one node, in order of execution, inputs and output left out."""
         item = item or self.root
         if item not in self.opened:
             yield item
@@ -143,7 +143,7 @@ def _closed(item: Item, opened: set[Item]) -> Iterator[Item]:
 
 
 def _drawn(item: Item, opened: set[Item]) -> Item:
-    """Give the outermost item around this one that is drawn as one node."""
+    """Return the outermost item around this one that is drawn as one node."""
     found, around = item, item.parent
     while around is not None:
         if around not in opened:
@@ -213,7 +213,7 @@ def _repeats(nodes: Sequence[Node], known: dict[Node, Signature]) -> Iterator[tu
 def _same_round(
     nodes: Sequence[Node], start: int, period: int, number: int, known: dict[Node, Signature]
 ) -> bool:
-    """Tell whether one more round is like the first."""
+    """Return whether one more round is like the first."""
     begin = start + number * period
     if begin + period > len(nodes):
         return False
@@ -224,7 +224,7 @@ def _same_round(
 
 
 def _numbered(a: Node, b: Node) -> bool:
-    """Tell whether two are entries of a list, or the same; q, k and v are neither."""
+    """Return whether two are entries of a list, or the same; q, k and v are neither."""
     if a.role != MODULE or a.path == b.path:
         return True
     return all(node.path.rpartition(".")[2].isdigit() for node in (a, b))
@@ -238,7 +238,7 @@ def _signature(node: Node, known: dict[Node, Signature]) -> Signature:
 
 
 def by_target(edges: Sequence[tuple[Item, Item]]) -> Mapping[Item, list[Item]]:
-    """Give the sources of each target."""
+    """Return the sources of each target."""
     found: dict[Item, list[Item]] = {}
     for source, target in edges:
         found.setdefault(target, []).append(source)

@@ -32,7 +32,7 @@ class Layout:
         return cls(own or shutil.which("graphviz-pure") or shutil.which("dot"))
 
     def draw(self, source: str, ending: str, timeout_s: float, dpi: int = 72) -> bytes:
-        """Give the picture; raises LayoutError."""
+        """Return the picture; raises LayoutError."""
         if self.program is None:
             raise LayoutError(f"there is no Graphviz; {INSTALL}")
         try:

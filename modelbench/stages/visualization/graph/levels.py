@@ -60,7 +60,7 @@ class Levels:
 
 
 def _comparable(a: Item, b: Item) -> bool:
-    """Tell whether one could be the other, changed; an embedding of time is no image."""
+    """Return whether one could be the other, changed; an embedding of time is no image."""
     one, other = a.last.shape or (), b.last.shape or ()
     if len(one) != len(other):
         return False
@@ -73,7 +73,7 @@ def _resolution(item: Item) -> int:
 
 
 def _leads(source: Item, target: Item, sources: Mapping[Item, list[Item]]) -> bool:
-    """Tell whether there is a way from one to the other."""
+    """Return whether there is a way from one to the other."""
     seen, ahead = {target}, [target]
     while ahead:
         for item in sources.get(ahead.pop(), []):

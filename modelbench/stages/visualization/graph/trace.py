@@ -205,7 +205,7 @@ class _Functions(TorchFunctionMode):
 
 
 def _untouched(tensor: Tensor, taken: list[tuple[Tensor, int, Node | None]]) -> bool:
-    """Tell whether a module gave back what it took, unchanged."""
+    """Return whether a module gave back what it took, unchanged."""
     return any(tensor is t and t._version == version for t, version, _ in taken)
 
 
@@ -242,7 +242,7 @@ _PRODUCT_NAMES = {_named(name) for name in PRODUCTS}
 
 
 def walk(node: Node) -> Iterator[Node]:
-    """Give a node and all within, outer ones first."""
+    """Yield a node and all within, outer ones first."""
     yield node
     for child in node.children:
         yield from walk(child)

@@ -15,7 +15,7 @@ FAMILY = "Arimo,Arial,Helvetica,sans-serif"
 
 @cache
 def style() -> str:
-    """Give the CSS that brings the font along with a picture."""
+    """Return the CSS that brings the font along with a picture."""
     data = b64encode(FILE.read_bytes()).decode("ascii")
     source = f"url(data:font/woff;base64,{data}) format('woff')"
     return f"@font-face{{font-family:Arimo;src:{source}}}"

@@ -16,13 +16,13 @@ from modelbench.inputs.batch import Batch
 
 
 @dataclass(frozen=True)
-class Reach:
+class Coverage:
     """Which part of a model a scheme reached."""
 
     weights: int
     """Parameters stored in low precision."""
     of_weights: int
-    """All parameters as shipped; a tied one that became two counts twice."""
+    """All parameters as converted; a tied one that became two counts twice."""
     computed: Mapping[str, float] | None
     """Path of each layer that multiplies in low precision -> the MACs of it that do, infinity where
     all do; None for all layers."""
@@ -35,19 +35,19 @@ class Reach:
         return self.weights / self.of_weights if self.of_weights else 0.0
 
     def macs(self, total: int, by_module: dict[str, int]) -> float:
-        """Give the share of MACs, 0 to 1, where `by_module` has those of the model as built."""
+        """Return the share of MACs, 0 to 1, where `by_module` has those of the model as built."""
         if self.computed is None:
             return 1.0
         reached: dict[str, float] = defaultdict(float)
         for path, macs in self.computed.items():
             reached[_known(path, by_module)] += macs
-        # As shipped, a layer may compute more than as built: zeros that fill up its kernel.
+        # As converted, a layer may compute more than as built: zeros that fill up its kernel.
         low = sum(min(macs, by_module[path]) for path, macs in reached.items())
         return low / total if total else 0.0
 
 
 def _known(path: str, by_module: Iterable[str]) -> str:
-    """Give the layer as built that a layer as shipped, or the one around it, stands for."""
+    """Return the layer as built that a layer as converted, or the one around it, stands for."""
     while path and path not in by_module:
         path = path.rpartition(".")[0]
     return path
@@ -59,7 +59,7 @@ def save_state(model: nn.Module, file: Path) -> None:
 
 
 def load_state(model: nn.Module, file: Path) -> nn.Module:
-    """Give a copy of `model` whose every weight comes from the file."""
+    """Return a copy of `model` whose every weight comes from the file."""
     loaded = copy.deepcopy(model)
     state = torch.load(file, weights_only=True)
     loaded.load_state_dict(state, strict=True, assign=True)
@@ -67,11 +67,11 @@ def load_state(model: nn.Module, file: Path) -> nn.Module:
 
 
 @dataclass
-class Shipped:
+class ConvertedModel:
     """What a scheme made of a model; called with a batch's arguments, as the model is."""
 
     model: nn.Module
-    reach: Reach
+    coverage: Coverage
     chosen: str | None = None
     """Where a scheme chooses among several, the chosen one."""
     dtype: torch.dtype = torch.float32
@@ -92,7 +92,7 @@ class Shipped:
     load: Callable[[nn.Module, Path], Any] = load_state
 
     def batch(self, batch: Batch) -> Batch:
-        """Give a batch in the model's precision."""
+        """Return a batch in the model's precision."""
 
         def cast(tensor: Tensor) -> Tensor:
             return tensor.to(self.dtype) if tensor.is_floating_point() else tensor

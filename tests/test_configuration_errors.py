@@ -1,4 +1,4 @@
-"""Every mistake is one line that says what was found and what was expected."""
+"""Every error is one line that says what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("override", "message"), CASES, ids=[case[0][:40] for case in CASES])
-def test_each_mistake_is_said(command: Command, override: str, message: str) -> None:
+def test_each_error_is_said(command: Command, override: str, message: str) -> None:
     """One clear line, status 1, no traceback, no model built."""
     Path("taken").write_text("a file where a folder is wanted")
     Path("badly.py").write_text("class Net:\n    def forward(self:\n")
@@ -109,7 +109,7 @@ def test_each_mistake_is_said(command: Command, override: str, message: str) -> 
     ],
     ids=["tab", "list", "empty", "typo"],
 )
-def test_mistakes_in_a_yaml_of_ones_own(
+def test_errors_in_a_yaml_of_ones_own(
     command: Command, tmp_path: Path, text: str, message: str
 ) -> None:
     """In a folder whose name Hydra's grammar would trip over."""
@@ -140,9 +140,9 @@ def test_an_interval_wants_a_sweeper(command: Command) -> None:
 
 
 def test_all_mistakes_come_together(command: Command) -> None:
-    """Four unlike mistakes, four lines."""
+    """Four unlike errors, four lines."""
     done = command("model=unet", "image_size=7", "imge_size=3", "seed=x", "test.benchmark.min=1")
-    assert done.err.startswith("modelbench: 4 mistakes in the configuration")
+    assert done.err.startswith("modelbench: 4 configuration errors")
     assert "image_size=7: too small for unet; the least that works is 16" in done.err
     assert done.err.count("\n  - ") == 4
     assert not done.files
@@ -181,8 +181,8 @@ def test_a_folder_that_does_not_exist() -> None:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["image_size=abc"], ["test.benchmark.budget=1"]])
-def test_help_and_mistakes_import_nothing_heavy(words: list[str]) -> None:
-    """Neither torch nor MLflow, whatever the section that the mistake is in."""
+def test_help_and_errors_import_nothing_heavy(words: list[str]) -> None:
+    """Neither torch nor MLflow, whatever the section that the error is in."""
     program = (
         "import atexit, sys; from modelbench.__main__ import main; sys.argv[1:] = sys.argv[1:]; "
         "atexit.register(lambda: print('heavy:', {'torch', 'mlflow'} & set(sys.modules))); main()"

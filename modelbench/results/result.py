@@ -1,58 +1,15 @@
-"""What stages hand back and what is kept of it: plain data that pickles and turns into JSON."""
+"""How one stage ended: plain data that pickles and turns into JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
-SCHEMA = 1
+from modelbench.results.report import Metric, Report
 
 Status = Literal["passed", "failed", "skipped"]
-JobStatus = Literal["running", "passed", "failed", "killed"]
-
-
-class Skip(Exception):  # noqa: N818  (a result, not an error)
-    """Raised by a stage that does not apply; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One finite number with its unit."""
-
-    value: float
-    unit: str
-
-
-@dataclass
-class Report:
-    """What one stage found. Names are short here; `Result` puts the stage's name before them."""
-
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    series: dict[str, list[float]] = field(default_factory=dict)
-    curves: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Figures over the sizes of an axis."""
-    failure: str | None = None
-    """Why the stage has failed, though it ran through and its figures stand."""
-    details: dict[str, Any] = field(default_factory=dict)
-    """Plain data for whoever reads `results.json`."""
-    notes: list[str] = field(default_factory=list)
-    """Lines for the person at the terminal."""
-    warnings: list[str] = field(default_factory=list)
-    artifacts: list[str] = field(default_factory=list)
-
-    def fail(self, reason: str) -> None:
-        """Let the stage fail though it goes on; several reasons stand side by side."""
-        self.failure = f"{self.failure}; {reason}" if self.failure else reason
-
-    def metric(self, name: str, value: float, unit: str) -> None:
-        """Add a number; one that is not finite becomes a warning instead."""
-        if math.isfinite(value):
-            self.metrics[name] = Metric(value, unit)
-        else:
-            self.warnings.append(f"{name} came out as {value} and is left out")
 
 
 @dataclass(frozen=True)
@@ -88,7 +45,7 @@ class Result:
         )
 
     def joined(self, later: Result) -> Result:
-        """Give both in one: this one ended in a part, and `later` went on without it."""
+        """Return both in one: this one ended in a part, and `later` went on without it."""
         notes = [*self.details.get("notes", []), *later.details.get("notes", [])]
         if later.status == "skipped":
             notes.append(later.reason)
@@ -106,7 +63,7 @@ class Result:
         )
 
     def document(self) -> dict[str, Any]:
-        """Give the stage's entry in `results.json`."""
+        """Return the stage's entry in `results.json`."""
         entry = asdict(self)
         del entry["stage"]
         return entry
@@ -122,64 +79,11 @@ class Partial:
     """Settings with which to go on without that part; empty where nothing comes after it."""
 
     def without_it(self, reason: str, seconds: float) -> Result:
-        """Give what was found, failed for the part that was not."""
+        """Return what was found, failed for the part that was not."""
         why = f"{self.doing}: {reason}"
         if self.result.reason:
             why = f"{self.result.reason}; {why}"
         return replace(self.result, status="failed", reason=why, seconds=seconds)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is run, where its files go and who ordered it."""
-
-    name: str
-    model: str
-    test: str
-    device: str
-    precision: str
-    axes: Mapping[str, int]
-    seed: int
-    config: Mapping[str, Any]
-    command: str
-    directory: Path
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    sweep_id: str | None = None
-    number: int | None = None
-    """Its place in the sweep, from 0."""
-    parent_run_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a job ended."""
-
-    status: JobStatus
-    results: Sequence[Result] = ()
-    reason: str | None = None
-    """Why the job ended before its stages, where it did."""
-
-
-def document(job: Job, summary: Summary) -> dict[str, Any]:
-    """Give the whole of `results.json`."""
-    return {
-        "schema": SCHEMA,
-        "status": summary.status,
-        "reason": summary.reason,
-        "name": job.name,
-        "sweep_id": job.sweep_id,
-        "number": job.number,
-        "model": job.model,
-        "test": job.test,
-        "device": job.device,
-        "precision": job.precision,
-        "axes": dict(job.axes),
-        "seed": job.seed,
-        "command": job.command,
-        "environment": dict(job.environment),
-        "config": dict(job.config),
-        "stages": {result.stage: result.document() for result in summary.results},
-    }
 
 
 def _once(values: Sequence[Any]) -> list[Any]:
@@ -193,8 +97,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def verdict(results: Sequence[Result]) -> JobStatus:
-    """Tell how a job ended whose stages have these results: passed, unless one failed."""
-    return "failed" if any(result.status == "failed" for result in results) else "passed"

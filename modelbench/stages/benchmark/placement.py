@@ -17,24 +17,24 @@ from modelbench.stages.benchmark.plot_roofline import roofline
 if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
     from modelbench.models.workload import Workload
-    from modelbench.precision.shipped import Shipped
+    from modelbench.precision.converted import ConvertedModel
 
 QUICK_S = 5.0
 """Seconds of a call that is made once more to count it."""
 
 
-class Placing:
+class Placement:
     """The phases of one model below the peaks of its device."""
 
-    def __init__(self, workload: Workload, shipped: Shipped, batch: Batch) -> None:
-        self._workload, self._shipped, self._batch = workload, shipped, batch
+    def __init__(self, workload: Workload, converted: ConvertedModel, batch: Batch) -> None:
+        self._workload, self._converted, self._batch = workload, converted, batch
         self._places: dict[str, Place] = {}
 
     def add(self, report: Report, phase: str, seconds: float) -> None:
         """Count the MACs and bytes of a call that takes so long, and add its share of the peak."""
         prepare = partial(self._workload.phase, phase)
         with torch.compiler.set_stance("force_eager"):  # what was compiled hides its operations
-            cost = count_phase(prepare, self._shipped.model, self._batch, quick=seconds < QUICK_S)
+            cost = count_phase(prepare, self._converted.model, self._batch, quick=seconds < QUICK_S)
         if cost is None:
             report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
             return
@@ -65,7 +65,7 @@ class Placing:
             )
 
     def _peaks(self, *, afresh: bool = False) -> Peaks:
-        return peaks(self._workload.device, self._shipped.dtype, afresh=afresh)
+        return peaks(self._workload.device, self._converted.dtype, afresh=afresh)
 
     def draw(self, report: Report, name: str, directory: Path) -> None:
         """Draw the roofline with the phases below it."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelbench.precision.shipped import Reach
+from modelbench.precision.converted import Coverage
 
 PRODUCTS = (
     "conv1d", "conv2d", "conv3d", "conv_transpose", "convolution", "linear", "matmul",
@@ -27,8 +27,8 @@ def drop_unused(graph: Any) -> None:
             delattr(graph.get_submodule(parent), own)
 
 
-def reach(graph: Any, model: nn.Module) -> Reach:
-    """Tell from the graph which products have quantized factors, and what each comes to."""
+def coverage_of(graph: Any, model: nn.Module) -> Coverage:
+    """Return from the graph which products have quantized factors, and what each comes to."""
     computed: dict[str, float] = {}
     kept = []
     for node in graph.graph.nodes:
@@ -43,7 +43,7 @@ def reach(graph: Any, model: nn.Module) -> Reach:
     tensors = [tensor for _, tensor in [*graph.named_parameters(), *graph.named_buffers()]]
     low = sum(tensor.numel() for tensor in tensors if tensor.dtype in {torch.int8, torch.uint8})
     parameters = sum(tensor.numel() for _, tensor in graph.named_parameters())
-    return Reach(low, parameters + low, computed, tuple(dict.fromkeys(kept)))
+    return Coverage(low, parameters + low, computed, tuple(dict.fromkeys(kept)))
 
 
 def products(graph: Any) -> int:
@@ -63,13 +63,13 @@ def _multiplies(node: Any) -> bool:
 
 
 def _factors(node: Any) -> list[Any]:
-    """Give what the two factors were in eight bits; nothing where one was not."""
+    """Return what the two factors were in eight bits; nothing where one was not."""
     found = [_eight_bits(arg) for arg in node.args[:2] if isinstance(arg, torch.fx.Node)]
     return found if len(found) == 2 and all(found) else []
 
 
 def _macs(node: Any, weight: Any, graph: Any) -> float:
-    """Give a product's multiply-accumulates: for each output, one row of the weight."""
+    """Return a product's multiply-accumulates: for each output, one row of the weight."""
     if weight.op != "get_attr":  # a product of two activations is its layer's only one
         return math.inf
     row: int = attrgetter(weight.target)(graph)[0].numel()

@@ -1,0 +1,13 @@
+"""What a configuration that cannot be run raises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be run; `errors` has one line for each reason."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors

@@ -1,0 +1,71 @@
+"""One job, how it ended, and the document that is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from modelbench.results.result import Result
+
+SCHEMA = 1
+JobStatus = Literal["running", "passed", "failed", "killed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is run, where its files go and who ordered it."""
+
+    name: str
+    model: str
+    test: str
+    device: str
+    precision: str
+    axes: Mapping[str, int]
+    seed: int
+    config: Mapping[str, Any]
+    command: str
+    directory: Path
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    sweep_id: str | None = None
+    number: int | None = None
+    """Its place in the sweep, from 0."""
+    parent_run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a job ended."""
+
+    status: JobStatus
+    results: Sequence[Result] = ()
+    reason: str | None = None
+    """Why the job ended before its stages, where it did."""
+
+
+def document(job: Job, summary: Summary) -> dict[str, Any]:
+    """Return the whole of `results.json`."""
+    return {
+        "schema": SCHEMA,
+        "status": summary.status,
+        "reason": summary.reason,
+        "name": job.name,
+        "sweep_id": job.sweep_id,
+        "number": job.number,
+        "model": job.model,
+        "test": job.test,
+        "device": job.device,
+        "precision": job.precision,
+        "axes": dict(job.axes),
+        "seed": job.seed,
+        "command": job.command,
+        "environment": dict(job.environment),
+        "config": dict(job.config),
+        "stages": {result.stage: result.document() for result in summary.results},
+    }
+
+
+def verdict(results: Sequence[Result]) -> JobStatus:
+    """Tell how a job ended whose stages have these results: passed, unless one failed."""
+    return "failed" if any(result.status == "failed" for result in results) else "passed"
