@@ -40,6 +40,7 @@ def test_what_disturbs_is_told(after: Snapshot, said: str) -> None:
     assert said in found
 
 
+@pytest.mark.timing
 def test_a_hog_started_in_mid_run_is_named() -> None:
     """By its process, which was not there before."""
     before = Snapshot.take(torch.device("cpu"))

@@ -113,7 +113,7 @@ def test_a_plot_and_a_peak_that_fail_cost_no_figure(
     def fails(*_: Any, **__: Any) -> Any:
         raise OSError("disk full")
 
-    monkeypatch.setattr("modelbench.measurement.compute.peaks.peaks", fails)
+    monkeypatch.setattr("modelbench.stages.benchmark.placement.peaks", fails)
     monkeypatch.setattr("modelbench.stages.benchmark.plot_samples.latency", fails)
     monkeypatch.syspath_prepend(CONFIGS)
     context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)

@@ -290,6 +290,7 @@ def test_a_picture_that_is_too_large_is_drawn_with_fewer_nodes() -> None:
     assert large.nodes == 50
 
 
+@pytest.mark.timing
 def test_a_layout_that_takes_too_long_is_ended() -> None:
     """With the reason, and so is one that cannot be run at all."""
     dense = " ".join(f"{a} -> {b};" for a in range(60) for b in range(a))  # seconds of work

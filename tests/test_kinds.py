@@ -12,7 +12,7 @@ from checkpoints import save
 from test_workload import composed
 
 from modelbench.config.schema import axes as axes_of
-from modelbench.execution.alternatives import working_inputs
+from modelbench.execution.alternatives import has_alternatives, working_inputs
 from modelbench.models.huggingface import describe
 from modelbench.models.workload import Workload
 from modelbench.results import Skip
@@ -47,7 +47,7 @@ KINDS: dict[str, tuple[dict[str, int], list[str], list[str], str]] = {
 def found(folder: Path, *words: str) -> tuple[Workload, dict[str, Any]]:
     """Make the workload of a checkpoint as a worker does, and give the model's section."""
     config = composed("model=huggingface", f"model.checkpoint={folder}", *words)
-    told = working_inputs(config, axes_of(config), CPU) or {}
+    told = working_inputs(config, axes_of(config), CPU) if has_alternatives(config) else {}
     model = {**config["model"], **told}
     return Workload.of({**config, "model": model}, axes_of(config), CPU), model
 

@@ -163,6 +163,7 @@ class _Silent(http.server.BaseHTTPRequestHandler):
         time.sleep(20)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("answers", [False, None], ids=["silent", "absent"])
 def test_a_server_that_does_not_answer(
     command: Command, answers: bool | None, monkeypatch: pytest.MonkeyPatch

@@ -20,18 +20,23 @@ log = logging.getLogger(__name__)
 Inputs = Mapping[str, Any]
 
 
+def has_alternatives(config: Mapping[str, Any]) -> bool:
+    """Return whether there are several ways, or one whose prompt has yet to be counted."""
+    model = config["model"]
+    asked = any("asks" in node for node in model["inputs"].values())
+    return asked or bool(model["alternatives"])
+
+
 def working_inputs(
     config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, Any]:
     """Return what is to be changed in the model's section: the inputs that the model runs on.
 
-    None where there is nothing to choose. Where it runs on none of them it is the first, with
-    which the stages then fail for the model's own reason.
+    Where it runs on none of them it is the first, with which the stages then fail for the model's
+    own reason.
     """
     model = config["model"]
     ways = [model["inputs"], *model["alternatives"]]
-    if len(ways) == 1 and not any("asks" in node for node in ways[0].values()):
-        return None
     first: Inputs = ways[0]
     try:
         built = Workload.of(config, axes, device).build()

@@ -24,11 +24,10 @@ from tqdm import tqdm
 import modelbench.measurement.timing.statistics
 import modelbench.measurement.timing.timing  # noqa: F401
 from modelbench.config import schema
-from modelbench.config.targets import signature_errors
-from modelbench.execution.alternatives import working_inputs
+from modelbench.execution.alternatives import has_alternatives, working_inputs
+from modelbench.execution.code_errors import code_errors, precision_errors
 from modelbench.execution.protocol import SCRATCH, JobSpec, Ready
 from modelbench.models.workload import Workload
-from modelbench.precision.scheme import Scheme
 from modelbench.results import Partial, Report, Result, Skip, failures
 from modelbench.stages.stage import Context, Stage
 from modelbench.system import accelerator, cgroup, environment
@@ -45,12 +44,14 @@ def serve(connection: Connection, spec: JobSpec) -> None:
     # The progress bars of libraries take a semaphore of the system's, and leak it when they end.
     tqdm.set_lock(threading.RLock())
     try:
-        found = _configuration_errors(spec)
+        found = code_errors(spec)
         device = _device(spec.config, found, forked=spec.forked)
         if not found:
-            found = _precision_errors(spec.config, device)
+            found = precision_errors(spec.config, device)
         if not found:
-            found_out = working_inputs(spec.config, spec.axes, device) or {}
+            found_out: Mapping[str, Any] = {}
+            if has_alternatives(spec.config):
+                found_out = working_inputs(spec.config, spec.axes, device)
             config = {**spec.config, "model": {**spec.config["model"], **found_out}}
             workload = Workload.of(config, spec.axes, device)
             ready = Ready(device.type, environment.accelerator(device), model=found_out)
@@ -143,49 +144,3 @@ def _device(config: Mapping[str, Any], errors: list[str], *, forked: bool) -> to
     except accelerator.Unusable as why:
         errors.append(f"device={name}: {why}")
         return torch.device("cpu")
-
-
-def _configuration_errors(spec: JobSpec) -> list[str]:
-    """Find what only the model's own code can tell; nothing is built."""
-    model = dict(spec.config["model"])
-    called_later = {key: model.pop(key, None) for key in ("phases", "loss")}
-    found = signature_errors("model", model) + signature_errors("model", called_later, partial=True)
-    found += signature_errors("precision.scheme", spec.config["precision"]["scheme"])
-    for name, settings in schema.stages(spec.config).items():
-        own = {key: value for key, value in settings.items() if key != "_target_"}
-        for key, value in own.items():
-            found += signature_errors(f"test.{name}.{key}", value, partial=True)
-    return found or _source_errors(spec)
-
-
-def _precision_errors(config: Mapping[str, Any], device: torch.device) -> list[str]:
-    """Return why the device cannot run the precision asked for."""
-    precision = config["precision"]
-    if precision["scheme"] is None:
-        return []
-    try:
-        scheme: Scheme = instantiate(precision["scheme"], _convert_="all")
-        scheme.refuse(device)
-    except Skip as skip:
-        return [f"precision={precision['name']}: {skip}"]
-    return []
-
-
-def _source_errors(spec: JobSpec) -> list[str]:
-    """Find input sources that cannot be made, or need an axis that the YAML does not list."""
-    found = []
-    for key, node in spec.config["model"]["inputs"].items():
-        where = f"model.inputs.{key}: {node['_target_']}"
-        try:
-            source = instantiate(node, _convert_="all")
-            needed = source.axes() if hasattr(source, "axes") else ()
-        except (Exception, SystemExit) as error:
-            log.exception("%s", where)
-            found.append(f"{where}: {failures.of_error(error.__cause__ or error, '')}")
-            continue
-        found += [
-            f"{where} needs the axis {axis}; model.axes has {', '.join(spec.axes)}"
-            for axis in needed
-            if axis not in spec.axes
-        ]
-    return found

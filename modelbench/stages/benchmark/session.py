@@ -138,7 +138,7 @@ class Session:
         if "image_size" not in axes:
             wanted.append((self._phases[0], "sequence_length"))
         for phase, axis in wanted:
-            if axis in axes:
+            if axis in axes and sizes[axis]:
                 with self._part(f"{phase}, throughput over {axis}"):
                     found.grow(self.report, phase, axis, list(sizes[axis]))
 
