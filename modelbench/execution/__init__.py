@@ -1,1 +1,1 @@
-"""Jobs, and the workers that run their stages."""
+"""Jobs, and the isolated workers that run their stages."""

@@ -1,4 +1,4 @@
-"""Where a model's inputs come from; a model's YAML names one source for each forward argument."""
+"""Where a model's inputs come from: photographs, text, audio, noise, labelled data."""
 
 from modelbench.inputs.audio import Audio, Spectrogram
 from modelbench.inputs.draw import Draw, Source

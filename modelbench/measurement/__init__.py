@@ -1,1 +1,1 @@
-"""Measuring: operations, time, memory, and what statistics makes of the samples."""
+"""The instruments: time, memory, MACs, numerics, training steps."""

@@ -1,1 +1,1 @@
-"""The model under test: how it is built, fed and called; the networks of our own."""
+"""The model under test: how it is built, fed and called; our own networks."""

@@ -1,1 +1,1 @@
-"""Precision schemes: what turns a model into the form in which it would be shipped."""
+"""Precision schemes: what converts a model, and how much of it they cover."""

@@ -1,4 +1,4 @@
-"""What was found: plain data, the files that it is kept in, and why something could not be."""
+"""What was found, as plain data and files, and why something failed."""
 
 from modelbench.results.job import SCHEMA, Job, JobStatus, Summary, document, verdict
 from modelbench.results.report import Metric, Report, Skip

@@ -1,1 +1,1 @@
-"""Where results go."""
+"""Where results go: terminal, files, report, MLflow."""

@@ -1,1 +1,1 @@
-"""The stages; each is one file here and one YAML in conf/test/."""
+"""One room for each stage: its settings, its work and its helpers."""

@@ -1,1 +1,1 @@
-"""The machine around a job: what it may use of memory, processors and accelerators."""
+"""The machine: accelerators, limits, signals, environment."""
