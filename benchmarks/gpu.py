@@ -125,7 +125,7 @@ def _precisions(jobs: dict[str, Any]) -> str:
             values = [stage.get("metrics", {}).get(f"quantization/{scheme}/{f}") for f in figures]
             if any(values):
                 rows.append((model, scheme, *(f"{v['value']:.4g}" if v else "" for v in values)))
-        rows += [(model, note) for note in _notes(stage) if "left out" in note]
+        rows += [(model, note) for note in _notes(stage) if "skipped" in note]
     return _table(("model", "scheme", *figures), rows)
 
 

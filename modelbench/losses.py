@@ -58,7 +58,7 @@ def logits_of(outputs: Any) -> Tensor:
         found = outputs[0]
     if not isinstance(found, Tensor):
         raise TypeError(
-            f"the output is {type(outputs).__name__}; this loss expects a tensor, or logits in it"
+            f"the output is {type(outputs).__name__}; this loss expects a tensor or logits"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Sends jobs to MLflow that it did not get in time: `python -m modelbench.upload FOLDER ...`."""
+"""Uploads jobs to MLflow after the fact: `python -m modelbench.upload FOLDER ...`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main() -> None:
         sweep = json.loads(file.read_text(encoding="utf-8"))
         parents[sweep["id"]] = upload_sweep(file, sweep, MLflow(args.uri, args.experiment))
     arrived = sum(upload(file, MLflow(args.uri, args.experiment), parents) for file in jobs)
-    print(f"uploaded {arrived} of {len(jobs)}")  # noqa: T201
+    print(f"uploaded {arrived} of {len(jobs)} jobs")  # noqa: T201
     sys.exit(0 if arrived == len(jobs) else 1)
 
 

@@ -17,6 +17,7 @@ from modelbench.execution.protocol import JobSpec, Ready
 from modelbench.measurement.memory.meter import Meter, free, method
 from modelbench.system import accelerator
 from modelbench.system.accelerator import Poisoned, Switches, Unusable, choose
+from modelbench.system.forking import FORKS
 
 CUDA = torch.device("cuda", 1)
 
@@ -100,7 +101,7 @@ def test_mps_is_a_mac_s(command: Command) -> None:
     """Elsewhere one message, and nothing is built."""
     done = command("model=toy", "device=mps", "test=structure")
     assert done.status == 1
-    assert "device=mps: that is the GPU of a Mac; use device=auto or device=cpu" in done.err
+    assert "device=mps: available on macOS only; use device=auto or device=cpu" in done.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there may be three")
@@ -155,12 +156,12 @@ def test_nothing_starts_a_driver_in_the_fork_server() -> None:
     """What asks for more than NVML tells fails there, and is imported again in the worker."""
     with accelerator.left_alone():
         for start in (torch.cuda._lazy_init, torch.xpu._lazy_init):
-            with pytest.raises(RuntimeError, match="no driver is started"):
+            with pytest.raises(RuntimeError, match="no driver may be initialised"):
                 start()
         if accelerator._capability() is None:
-            with pytest.raises(RuntimeError, match="no driver is started"):
+            with pytest.raises(RuntimeError, match="no driver may be initialised"):
                 torch.cuda.get_device_capability()
-    assert "no driver is started" not in str(torch.cuda._lazy_init)
+    assert "no driver may be initialised" not in str(torch.cuda._lazy_init)
     assert torch.cuda._lazy_init.__module__ == "torch.cuda"
 
 
@@ -183,6 +184,7 @@ class PlayedWorker:
         """End."""
 
 
+@pytest.mark.skipif(not FORKS, reason="there is no fork here")
 @pytest.mark.parametrize("always", [False, True])
 def test_a_worker_is_started_afresh_where_a_fork_is_of_no_use(
     always: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -199,6 +201,6 @@ def test_a_worker_is_started_afresh_where_a_fork_is_of_no_use(
     if always:
         assert ready is None
         assert reason is not None
-        assert "importing the model's code starts CUDA and then forks" in reason
+        assert "importing the model's code initialises CUDA and forks" in reason
     else:
         assert (ready, reason) == (Ready("cuda"), None)

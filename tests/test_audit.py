@@ -25,11 +25,11 @@ def test_a_quiet_run_has_an_empty_audit() -> None:
     ("after", "said"),
     [
         (replace(LATER, busy=130.0, processes={7: ("hog", 9.5)}),
-         "other processes took 1.00 cores, most of it hog (process 7, 0.95); end them"),
-        (replace(LATER, busy=130.0), "other processes took 1.00 cores; end them"),
+         "other processes used 1.00 cores, mostly hog (process 7, 0.95); stop them"),
+        (replace(LATER, busy=130.0), "other processes used 1.00 cores; stop them"),
         (replace(LATER, stolen=6.0), "gave 0.50 cores of this machine to others (steal)"),
         (replace(LATER, swapped=2**30), "1024 MiB were swapped; free memory"),
-        (replace(LATER, throttled=3), "a CPU quota stopped the process 3 times"),
+        (replace(LATER, throttled=3), "a CPU quota throttled the process 3 times"),
         (replace(LATER, megahertz=2000.0), "the CPU's clock changed by -33%"),
     ],
     ids=["hog", "unseen", "steal", "swap", "throttled", "clock"],
@@ -52,7 +52,7 @@ def test_a_hog_started_in_mid_run_is_named() -> None:
     finally:
         hog.kill()
         hog.wait()
-    assert any("other processes took" in line for line in found)
+    assert any("other processes used" in line for line in found)
     assert any(f"process {hog.pid}" in line for line in found)
 
 

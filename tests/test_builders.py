@@ -114,15 +114,15 @@ def test_the_input_of_a_timm_model_follows_from_its_weights(listed: Listed) -> N
 @pytest.mark.parametrize(
     ("arch", "weights", "checkpoint", "message"),
     [
-        (None, "random", None, "model.arch: missing; expected a name of torchvision, such as"),
+        (None, "random", None, "model.arch: missing; expected a torchvision model, such as"),
         ("resnet8", "random", None, "unknown to torchvision 9.9; did you mean resnet9 or "),
-        ("xyz", "random", None, "it has such as resnet50"),
+        ("xyz", "random", None, "expected a name such as resnet50"),
         ("quantized_resnet9", "random", None, "expected model.arch=resnet9, with precision=int8"),
-        ("point9", "random", None, r"a kind that is not known here \(point_clouds\)"),
-        ("vit_b_9", "pretrained", None, "torchvision has no trained weights for it"),
-        ("resnet9", "random", "x.pt", "model.weights=random reads none"),
-        ("resnet9", "pretrained", "x.pt", "there is no such file"),
-        ("resnet9", "pretrained", ".", "is a folder; expected the file of a state dict"),
+        ("point9", "random", None, r"an unknown kind of model \(point_clouds\)"),
+        ("vit_b_9", "pretrained", None, "torchvision has no pretrained weights for it"),
+        ("resnet9", "random", "x.pt", "model.weights=random loads none"),
+        ("resnet9", "pretrained", "x.pt", "x.pt: no such file"),
+        ("resnet9", "pretrained", ".", "is a folder; expected a state dict file"),
     ],
 )
 @pytest.mark.usefixtures("listed")
@@ -201,7 +201,7 @@ def test_without_a_network_it_is_said_what_to_fetch(
         raise OSError("Name or service not known")
 
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    with pytest.raises(LookupError, match=r"not in the cache .*; where there is a network, fetch"):
+    with pytest.raises(LookupError, match=r"not in the cache .*; with network access, download"):
         fetch(ADDRESS, weights=True)
 
 

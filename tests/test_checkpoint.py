@@ -94,9 +94,9 @@ def spoil(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no config", "has no config.json; expected what save_pretrained writes"),
-        ("cut", "model.safetensors is damaged or cut short"),
-        ("pickle", "only pytorch_model.bin, a pickle, which could run any code"),
+        ("no config", "has no config.json; expected a folder written by save_pretrained"),
+        ("cut", "model.safetensors is corrupt or truncated"),
+        ("pickle", "only pytorch_model.bin, a pickle, which can run any code"),
         ("empty", "has no .safetensors file; model.save_pretrained(FOLDER) writes one"),
     ],
 )
@@ -115,7 +115,7 @@ def test_what_is_wrong_with_a_folder(
     ("words", "message"),
     [
         ([], "expected model.checkpoint=FOLDER_FILE_OR_HUB_ID"),
-        (["model.checkpoint=/no/such/folder"], "there is no such folder or file"),
+        (["model.checkpoint=/no/such/folder"], "no such folder or file"),
         (["model.checkpoint=no-such-owner-here/no-such-model"], "run 'hf download no-such-owner"),
     ],
     ids=["none", "folder", "hub"],

@@ -170,7 +170,7 @@ def test_a_scripted_part_is_one_layer_and_that_is_said() -> None:
     ]  # fmt: skip
     assert sum(layer.params for layer in found.layers) == 112 + 20 + 725
     (note,) = found.notes
-    assert "inner is a RecursiveScriptModule: hooks do not see the layers within" in note
+    assert "inner is a RecursiveScriptModule: hooks do not see its inner layers" in note
 
 
 def test_a_shared_layer_has_its_parameters_once_and_its_calls_all() -> None:

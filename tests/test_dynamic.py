@@ -42,7 +42,7 @@ def test_a_sound_model_takes_any_size(command: Command) -> None:
     stage = stage_of(command, sizes, "test.dynamic.export=true")
     assert stage["status"] == "passed"
     # How far it is run depends on how quick the machine is.
-    sentence = r"any size from 1 up \(run to [\d,]+, on shapes alone to 2,048\); also not square"
+    sentence = r"any size from 1 up \(run up to [\d,]+, shape-only up to 2,048\); also non-square"
     assert re.search(sentence, told(stage, "image_size"))
     assert "the same alone and in a batch" in told(stage, "batch_size")
     macs = stage["curves"]["dynamic/image_size/macs_g"]
@@ -72,14 +72,14 @@ def test_a_model_that_takes_multiples_of_8(command: Command) -> None:
 @pytest.mark.parametrize(
     ("name", "size", "wanted"),
     [
-        ("Early", 299, "any size from 75 up (74 does not work; run to "),
+        ("Early", 299, "any size from 75 up (74 does not work; run up to "),
         (
             "Late",
             128,
-            "any size from 1 to 2,048 (2,049 does not work); also not square",
+            "any size from 1 to 2,048 (2,049 does not work); also non-square",
         ),
         # What shapes alone do not show, and what cannot be run on shapes alone.
-        ("Positions", 32, "any size from 1 to 100 (101 does not work); also not square"),
+        ("Positions", 32, "any size from 1 to 100 (101 does not work); also non-square"),
         ("Numbers", 32, "any size from 5 to 50 (4 and 51 do not work)"),
     ],
 )
@@ -115,7 +115,7 @@ def test_limits_and_the_sentence_do_not_contradict_each_other(command: Command) 
     stage = stage_of(command, "model.build._target_=planted.Eights", limits)
     said = told(stage, "image_size")
     assert "any multiple of 8 from 16 to 64 (8 and 72 do not work)" in said
-    assert "model.limits allows multiples of 16 from 16 to 96 only" in said
+    assert "model.limits allows only multiples of 16 from 16 to 96" in said
     assert "model.limits allows image_size=96, which does not work" in stage["warnings"]
 
 
@@ -130,14 +130,14 @@ def test_a_batch_leak_fails(command: Command) -> None:
     """Alone a sample has other statistics."""
     stage = stage_of(command, "model.build._target_=planted.Leaks")
     assert stage["status"] == "failed"
-    assert "is another one alone than in a batch" in stage["reason"]
+    assert "differs when it is run alone and in a batch" in stage["reason"]
 
 
 def test_a_size_that_ends_the_process_ends_no_other(command: Command) -> None:
     """What came before and what comes after is measured."""
     sizes = "test.dynamic.image_size=[32,48,64]"
     stage = stage_of(command, "model.build._target_=planted.Dies", sizes)
-    assert "image_size=48: the process ended with status 7" in stage["warnings"]
+    assert "image_size=48: the process exited with status 7" in stage["warnings"]
     assert set(stage["curves"]["dynamic/image_size/p50_ms"]) == {"32", "64"}
 
 
@@ -145,11 +145,13 @@ def test_a_model_that_works_at_no_size_fails(command: Command) -> None:
     """With the usual sizes, and each error in one line."""
     stage = stage_of(command, "model.inputs.images.channels=4")
     assert stage["status"] == "failed"
-    assert "no size of batch_size, image_size works; the usual ones are batch" in stage["reason"]
+    assert "no size of batch_size, image_size works; the defaults are batch" in stage["reason"]
     assert any(
         w.startswith("image_size=32: RuntimeError: Given groups=1") for w in stage["warnings"]
     )
-    assert any("sizes are tried for real only" in note for note in stage["details"]["notes"])
+    assert any(
+        "sizes are tried only by running the model" in note for note in stage["details"]["notes"]
+    )
 
 
 def test_what_needs_too_much_is_not_run(command: Command) -> None:
@@ -157,7 +159,7 @@ def test_what_needs_too_much_is_not_run(command: Command) -> None:
     words = ("test.dynamic.image_size=[32,64,128,2048]", "test.dynamic.memory_mib=20", CALL)
     stage = stage_of(command, *words)
     said = told(stage, "image_size")
-    assert "2,048 needs 0.7 GiB, and was not run (test.dynamic.memory_mib)" in said
+    assert "2,048 needs 0.7 GiB and was not run (test.dynamic.memory_mib)" in said
     largest = values(stage)["image_size/largest"]
     assert 128 < largest < 2048
     assert f"{int(largest):,} takes 20 MiB (estimated" in said
@@ -174,7 +176,7 @@ def test_a_text_model(command: Command) -> None:
     )  # fmt: skip
     stage = done.results["stages"]["dynamic"]
     assert "any size from 1 to 1,024 (1,025 does not work)" in told(stage, "sequence_length")
-    assert "the same with padding behind it" in told(stage, "sequence_length")
+    assert "the same with and without trailing padding" in told(stage, "sequence_length")
     assert any(w.startswith("sequence_length=1100: IndexError") for w in stage["warnings"])
 
 
@@ -195,20 +197,20 @@ def test_wrong_lists_are_configuration_errors(command: Command) -> None:
 @pytest.mark.parametrize(
     ("works", "size", "wanted"),
     [
-        (lambda n: n % 16 == 0, 256, "any multiple of 16 from 16 up (tried to 16,384)"),
-        (lambda n: True, 32, "any size from 1 up (tried to 2,048)"),
-        (lambda n: n >= 53, 224, "any size from 53 up (52 does not work; tried to 14,336)"),
-        (lambda n: n >= 75, 299, "any size from 75 up (74 does not work; tried to 19,136)"),
+        (lambda n: n % 16 == 0, 256, "any multiple of 16 from 16 up (tried up to 16,384)"),
+        (lambda n: True, 32, "any size from 1 up (tried up to 2,048)"),
+        (lambda n: n >= 53, 224, "any size from 53 up (52 does not work; tried up to 14,336)"),
+        (lambda n: n >= 75, 299, "any size from 75 up (74 does not work; tried up to 19,136)"),
         (lambda n: n <= 2048, 128, "any size from 1 to 2,048 (2,049 does not work)"),
-        (lambda n: n == 224, 224, "224 only, of those that were tried"),
+        (lambda n: n == 224, 224, "224 only, of the sizes tried"),
         (
             lambda n: n % 14 == 0 and 28 <= n <= 518,
             224,
             "any multiple of 14 from 28 to 518 (14 and 532 do not work)",
         ),
         (lambda n: n <= 77, 77, "any size from 1 to 77 (78 does not work)"),
-        (lambda n: n % 8 == 3, 35, "every 8th size from 3 up (tried to 2,235)"),
-        (lambda n: n % 128 == 0, 256, "any multiple of 128 from 128 up (tried to 16,384)"),
+        (lambda n: n % 8 == 3, 35, "steps of 8 from 3 up (tried up to 2,235)"),
+        (lambda n: n % 128 == 0, 256, "any multiple of 128 from 128 up (tried up to 16,384)"),
         (
             lambda n: n in {224, 448, 672},
             224,
@@ -219,11 +221,11 @@ def test_wrong_lists_are_configuration_errors(command: Command) -> None:
             32,
             "some multiple of 32 from 32 to 128, but not 96 (160 does not work)",
         ),
-        (lambda n: n != 225, 224, "some size from 1 up, but not 225 (tried to 14,336)"),
+        (lambda n: n != 225, 224, "some size from 1 up, but not 225 (tried up to 14,336)"),
         (
             lambda n: n >= 75 or n in {72, 73},
             299,
-            "some size from 72 up, but not 74 (71 does not work; tried to 19,136)",
+            "some size from 72 up, but not 74 (71 does not work; tried up to 19,136)",
         ),
     ],
 )
@@ -259,25 +261,25 @@ def test_a_run_has_the_last_word() -> None:
     """What shapes alone have shown on its side is not believed any more."""
     constraints = find_constraints(lambda n: True, 256, lambda: False)
     assert constraints.revised({1024: True}).told(1024) == (
-        "any size from 1 up (run to 1,024, on shapes alone to 16,384)"
+        "any size from 1 up (run up to 1,024, shape-only up to 16,384)"
     )
     limited = constraints.revised({1024: True, 1025: False})
     assert limited.told(1024) == "any size from 1 to 1,024 (1,025 does not work)"
     assert not any(limited.claims(n) for n in (1025, 4096, 16384))
     higher = constraints.revised({1: False, 64: True})
     assert (higher.least, higher.below) == (64, 1)
-    assert "between 1 and 64 none was tried" in higher.told()
+    assert "none tried between 1 and 64" in higher.told()
 
 
 def test_a_search_that_has_no_time_says_so() -> None:
     """And claims nothing that it has not seen."""
     found = find_constraints(lambda n: True, 100, lambda: True)
     assert not found.complete
-    assert found.told() == "100; no time was left to find others"
+    assert found.told() == "100; no time was left to search for others"
     calls = iter(range(12))
     some = find_constraints(lambda n: n >= 75, 299, lambda: next(calls, None) is None)
-    assert some.told().startswith("any size from 107 up (43 does not work; between 43 and 107")
-    assert some.told().endswith("tried to 300; not all was tried)")
+    assert some.told().startswith("any size from 107 up (43 does not work; none tried between")
+    assert some.told().endswith("tried up to 300; search incomplete)")
 
 
 def test_a_power_law_is_fitted() -> None:
@@ -316,18 +318,18 @@ def test_what_is_random_tells_nothing_of_the_batch(command: Command) -> None:
     sizes = "test.dynamic.image_size=[32]"
     stage = stage_of(command, "model.build._target_=planted.Random", sizes)
     assert stage["status"] == "passed"
-    assert any("is another one each time in evaluation" in w for w in stage["warnings"])
+    assert any("changes from call to call in eval mode" in w for w in stage["warnings"])
 
 
 def test_input_that_fits_nowhere_is_never_made(command: Command) -> None:
     """A million pixels squared are estimated on shapes alone, and not run."""
     stage = stage_of(command, "test.dynamic.image_size=[32,1000000]")
     assert stage["status"] == "passed"
-    assert re.search(r"1,000,000 needs [\d,.]+ GiB, and was not run", told(stage, "image_size"))
+    assert re.search(r"1,000,000 needs [\d,.]+ GiB and was not run", told(stage, "image_size"))
 
 
 def test_where_nothing_fits_it_is_skipped(command: Command) -> None:
     """Also what would tell more of the axis is not run."""
     stage = stage_of(command, "test.dynamic.memory_mib=0.0001", "test.dynamic.image_size=[32]")
     assert stage["status"] == "skipped"
-    assert "no size takes 0 MiB or less" in stage["reason"]
+    assert "every size takes over 0 MiB" in stage["reason"]

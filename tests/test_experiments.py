@@ -94,7 +94,7 @@ def test_several_jobs_want_multirun(command: Command) -> None:
     """Else only the default would run."""
     done = command("+experiment=smoke")
     assert done.status == 1
-    assert "this experiment lists several jobs, which want --multirun" in done.err
+    assert "this experiment lists several jobs; it needs --multirun" in done.err
 
 
 def test_a_sweep_lets_go_of_each_job_s_configuration() -> None:

@@ -25,10 +25,10 @@ def test_a_gpu_at_its_full_clock_is_no_finding() -> None:
     ("after", "said"),
     [
         (replace(AFTER, held_back_s={**BEFORE.held_back_s, "heat": 5.0}),
-         "heat held the GPU's clock back for 20% of the time"),
+         "heat throttled the GPU's clock for 20% of the time"),
         (replace(AFTER, held_back_s={**BEFORE.held_back_s, "the power limit": 1.0}),
-         "the power limit held the GPU's clock back for 10% of the time; raise it"),
-        (replace(AFTER, megahertz=1200), "the GPU's clock was at 1200 MHz of 1980"),
+         "the power limit throttled the GPU's clock for 10% of the time; raise it"),
+        (replace(AFTER, megahertz=1200), "the GPU's clock was at 1200 of 1980 MHz"),
     ],
     ids=["heat", "power", "low"],
 )  # fmt: skip

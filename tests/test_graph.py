@@ -294,7 +294,7 @@ def test_a_picture_that_is_too_large_is_drawn_with_fewer_nodes() -> None:
 def test_a_layout_that_takes_too_long_is_ended() -> None:
     """With the reason, and so is one that cannot be run at all."""
     dense = " ".join(f"{a} -> {b};" for a in range(60) for b in range(a))  # seconds of work
-    with pytest.raises(LayoutError, match=r"not done with it in 0\.01 s"):
+    with pytest.raises(LayoutError, match=r"did not finish in 0\.01 s"):
         HERE.draw(f"digraph {{{dense}}}", "svg", 0.01)
     with pytest.raises(LayoutError, match="pip install graphviz-pure"):
         Layout("/nowhere/dot").draw("digraph {a -> b}", "svg", 5)
@@ -331,7 +331,7 @@ def test_without_any_graphviz_the_reason_is_said(
     report = Visualization()(workload("model=cnn"), context)
     assert report.artifacts == ["graph/autograd_SimpleCNN.dot"]
     (warning,) = report.warnings
-    assert warning == f"SimpleCNN is not drawn: there is no Graphviz; {INSTALL}"
+    assert warning == f"SimpleCNN is not drawn: Graphviz was not found; {INSTALL}"
     page = Path(__file__).parent.parent / "docs" / "troubleshooting.md"
     assert INSTALL in page.read_text(encoding="utf-8")
 
@@ -342,7 +342,7 @@ def test_what_takes_too_long_to_draw_leaves_its_source(command: Command) -> None
     stage = done.results["stages"]["visualization"]
     assert stage["status"] == "passed"
     assert stage["artifacts"] == ["graph/autograd_Toy.dot"]
-    assert stage["warnings"] == ["Toy is not drawn: Graphviz was not done with it in 0.001 s"]
+    assert stage["warnings"] == ["Toy is not drawn: Graphviz did not finish in 0.001 s"]
     assert "its source is graph/autograd_Toy.dot" in "".join(stage["details"]["notes"])
 
 
@@ -371,7 +371,7 @@ def test_a_dense_autograd_graph_costs_only_itself(
     def seen(self: Layout, source: str, ending: str, timeout_s: float, dpi: int = 72) -> bytes:
         given.append(timeout_s)
         if "AccumulateGrad" in source:
-            raise LayoutError(f"Graphviz was not done with it in {timeout_s:g} s")
+            raise LayoutError(f"Graphviz did not finish in {timeout_s:g} s")
         return draw(self, source, ending, timeout_s, dpi)
 
     monkeypatch.setattr(Layout, "draw", seen)
@@ -383,7 +383,7 @@ def test_a_dense_autograd_graph_costs_only_itself(
     report = Visualization()(dense, context)
     assert given[-1] == 5 < given[0] == 20
     assert "graph/model_graph_Dense.svg" in report.artifacts
-    assert "not done with it in 5 s (test.visualization.autograd_layout_s)" in report.notes[-1]
+    assert "did not finish in 5 s (test.visualization.autograd_layout_s)" in report.notes[-1]
 
 
 def test_a_model_that_looks_at_numbers_is_drawn_for_real(command: Command) -> None:

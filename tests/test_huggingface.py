@@ -133,7 +133,7 @@ def test_the_tokenizer_is_used(tmp_path: Path) -> None:
         == made(" ".join(["the fox"] * 9), truncation=True, max_length=12)["input_ids"]
     )
     assert not torch.equal(tokens[0], tokens[1])
-    assert found.notes() == ["input_ids: the text by the checkpoint's tokenizer"]
+    assert found.notes() == ["input_ids: text tokenized by the checkpoint's tokenizer"]
 
 
 def test_a_prompt_is_padded(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_kind_that_is_not_understood(tmp_path: Path, command: Command) -> None
     done = command("model=huggingface", f"model.checkpoint={folder}")
     assert done.status == 1
     assert "a DecisionTransformerModel of transformers" in done.err
-    assert "may be given actions, rewards, returns_to_go, timesteps, attention_mask" in done.err
+    assert "optional: actions, rewards, returns_to_go, timesteps, attention_mask" in done.err
     shown = done.err.partition("model=mine\n")[2].replace("[batch_size, N]", "[batch_size, 4, 3]")
     for name, width in (("actions", 2), ("rewards", 1), ("returns_to_go", 1)):
         shape = f"[batch_size, 4, {width}]"
@@ -240,11 +240,11 @@ def test_a_kind_that_is_not_understood(tmp_path: Path, command: Command) -> None
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda f: (f / "config.json").unlink(), "has no config.json; expected what save_pretr"),
+        (lambda f: (f / "config.json").unlink(), "has no config.json; expected a folder written"),
         (lambda f: (f / "config.json").write_text("{"), "config.json cannot be read"),
-        (lambda f: (f / "config.json").write_text("[]"), "holds no mapping"),
+        (lambda f: (f / "config.json").write_text("[]"), "is not a JSON object"),
         (lambda f: (f / "config.json").write_text("{}"), "names no architectures"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "is damaged or cut short"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"x" * 99), "is corrupt or truncated"),
         (lambda f: (f / "model.safetensors").unlink(), "has no .safetensors file"),
     ],
     ids=["no config", "cut config", "list", "empty", "damaged", "no weights"],
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_a_checkpoint(
     ("words", "message"),
     [
         ([], "model.checkpoint: missing; expected a folder"),
-        (["model.checkpoint=/no/such"], "/no/such: there is no such folder"),
+        (["model.checkpoint=/no/such"], "/no/such: no such folder"),
         (["model.checkpoint=no-such-owner/model"], "run 'hf download no-such-owner/model'"),
     ],
     ids=["none", "folder", "hub"],
@@ -284,4 +284,4 @@ def test_a_pipeline_with_damaged_weights(tmp_path: Path, command: Command) -> No
     (folder / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x" * 99)
     done = command("model=huggingface", f"model.checkpoint={folder}", "test=structure")
     assert done.status == 1
-    assert "unet/diffusion_pytorch_model.safetensors is damaged" in done.err.replace("\\", "/")
+    assert "unet/diffusion_pytorch_model.safetensors is corrupt" in done.err.replace("\\", "/")

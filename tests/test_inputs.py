@@ -73,5 +73,5 @@ def test_an_axis_divided() -> None:
     noise = Noise(("batch_size", 4, "image_size/8", "image_size/8"))
     assert noise.axes() == ("batch_size", "image_size")
     assert noise(Draw(SIZES)).shape == (3, 4, 3, 3)
-    with pytest.raises(ValueError, match="expected an integer, an axis, or an axis divided"):
+    with pytest.raises(ValueError, match="expected an integer, an axis, or a divided axis"):
         Noise(("image_size/0",))

@@ -117,7 +117,7 @@ def test_a_tokenizer_of_another_model(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 40}))
     tokenizer().save_pretrained(folder)
     workload, _ = found(folder, "model.weights=random")
-    with pytest.raises(ValueError, match="and the model has 40: it belongs to another model"):
+    with pytest.raises(ValueError, match="vocabulary has 40: it belongs to another model"):
         workload.batch()
 
 
@@ -146,7 +146,7 @@ def test_audio_that_is_shorter_than_its_convolutions_take(tmp_path: Path, comman
     folder = save("wav2vec2", tmp_path)
     done = command("model=huggingface", f"model.checkpoint={folder}", "audio_length=44")
     assert done.status == 1
-    assert "audio_length=44: too small for wav2vec2; the least that works is 45" in done.err
+    assert "audio_length=44: too small for wav2vec2; the minimum is 45" in done.err
     workload, _ = found(folder, "audio_length=45")
     with torch.no_grad():
         assert workload.batch().call(workload.build()).logits.shape[1] == 1
@@ -171,7 +171,7 @@ def test_a_model_that_cannot_be_built_fails_its_stages_alone(tmp_path: Path, com
     structure = done.results["stages"]["structure"]
     assert structure["status"] == "failed"
     assert structure["reason"]
-    assert "could not prepare" not in done.err
+    assert "could not start" not in done.err
 
 
 def test_what_a_configuration_leaves_out_its_class_has(tmp_path: Path) -> None:

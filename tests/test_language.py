@@ -60,7 +60,7 @@ def test_every_token_sees_the_same_cache(name: str) -> None:
     for each in logits:
         torch.testing.assert_close(each, whole, rtol=1e-4, atol=1e-5)
     assert step.details["cache_length"] == 9
-    assert step.notes == ["one token after 9, at which length the cache stays"]
+    assert step.notes == ["one token after 9, with the cache kept at that length"]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -122,6 +122,6 @@ def test_layers_for_several_tokens_at_once_are_left_out_with_a_word() -> None:
     config = SimpleNamespace(get_text_config=lambda decoder: text)
     model = SimpleNamespace(config=config, generate=print)
     call = Generate(model, prompt(9))
-    assert call.notes == ["token by token: its 1 layers for several at once are left out"]
-    with pytest.raises(Skip, match="the prompt's 12 tokens take up every position"):
+    assert call.notes == ["token by token: its 1 multi-token prediction layers are not used"]
+    with pytest.raises(Skip, match="the prompt's 12 tokens fill all positions"):
         Generate(model, prompt(12))

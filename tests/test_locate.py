@@ -72,10 +72,10 @@ def test_the_worker_finds_what_a_package_lacks(
         (tmp_path / "made" / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     wanted = {
-        "made.net.Net": "made.net is a function that hides the module of that name; made.Net can",
+        "made.net.Net": "made.net is a function that shadows the module of that name; made.Net can",
         "made.Nett": "made has no 'Nett'; did you mean made.Net?",
         "made.plian.NUMBER": "made has no 'plian'; did you mean made.plain?",
-        "made.net.Nett": "made.net is a function that hides the module of that name",
+        "made.net.Nett": "made.net is a function that shadows the module of that name",
         "made.wrong.Net": "cannot be imported: SyntaxError",
         "modelbench.models.cnn.SimpelCNN": "modelbench.models.cnn has no 'SimpelCNN'; did you mean "
         "modelbench.models.cnn.SimpleCNN?",

@@ -53,14 +53,14 @@ def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
     found = values(stage)
     assert found["inference_peak_mib"] == pytest.approx(512, rel=0.02)
     assert found["training_peak_mib"] == pytest.approx(512, rel=0.04)
-    assert any("inference: its peak misses the prediction by +" in w for w in stage["warnings"])
+    assert any("inference: its peak misses the estimate by +" in w for w in stage["warnings"])
 
 
 def test_a_training_that_ends_the_process_loses_nothing_else(command: Command) -> None:
     """Inference is measured, training is estimated, and the reason says how it ended."""
     stage = stage_of(command, "model.build._target_=planted.DiesTraining")
     assert stage["status"] == "failed"
-    assert stage["reason"] == "training: the process ended with status 7"
+    assert stage["reason"] == "training: the process exited with status 7"
     assert {"inference_peak_mib", "predicted_training_peak_mib"} <= set(values(stage))
 
 
@@ -70,14 +70,14 @@ def test_nothing_to_train_leaves_out_training(command: Command) -> None:
     assert stage["status"] == "passed"
     assert "inference_peak_mib" in values(stage)
     assert "training_peak_mib" not in values(stage)
-    assert any("training left out: Nothing has nothing to train" in n for n in notes(stage))
+    assert any("training skipped: Nothing has nothing to train" in n for n in notes(stage))
 
 
 def test_what_has_no_gradient_leaves_out_training(command: Command) -> None:
     """With the reason, where the YAML names no loss."""
     stage = stage_of(command, "model.build._target_=planted.Integers", "model.loss=null")
     assert stage["status"] == "passed"
-    assert any("training left out: there is nothing to train towards" in n for n in notes(stage))
+    assert any("training skipped: there is no training objective" in n for n in notes(stage))
 
 
 def test_a_scripted_part_takes_no_hooks_and_training_is_foreseen(command: Command) -> None:
@@ -99,13 +99,13 @@ def test_what_does_not_fit_is_foreseen_only(
     """A batch that takes more than there is."""
     stage = stage_of(command, "batch_size=4", "image_size=32", "test.memory.margin=0.0000000001")
     assert {"training_peak_mib", "inference_peak_mib"}.isdisjoint(values(stage))
-    assert any("inference is estimated only: it needs" in note for note in notes(stage))
+    assert any("inference is only estimated: it needs" in note for note in notes(stage))
 
 
 def test_a_precision_of_inference_has_no_training(command: Command) -> None:
     """It is said, and inference is measured."""
     stage = stage_of(command, "precision=int8_weight_only")
-    assert any("training left out: the precision is one of inference" in n for n in notes(stage))
+    assert any("training skipped: the precision is for inference only" in n for n in notes(stage))
 
 
 def allocate(size: int, send: Send) -> None:
@@ -157,13 +157,13 @@ def test_a_process_that_dies_hangs_or_raises() -> None:
     """What it sent before is there; then comes how it ended."""
     found = isolated(die, CPU)
     assert next(found) == 1
-    with pytest.raises(Ended, match="ended with status 3"):
+    with pytest.raises(Ended, match="exited with status 3"):
         next(found)
     found = isolated(fail, CPU)
     assert next(found) == "before"
     with pytest.raises(RuntimeError, match="Local: why"):
         next(found)
-    with pytest.raises(TimeoutError, match=r"not done after 0\.2 s"):
+    with pytest.raises(TimeoutError, match=r"timed out after 0\.2 s"):
         next(isolated(sleep, CPU, timeout_s=0.2))
 
 

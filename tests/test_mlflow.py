@@ -244,7 +244,7 @@ def test_a_stopped_job_is_killed_everywhere(
     assert process.communicate(timeout=30)[1] == ""
     assert process.returncode == status
     results = json.loads((job / "results.json").read_text(encoding="utf-8"))
-    assert (results["status"], results["reason"]) == ("killed", f"ended by {why}")
+    assert (results["status"], results["reason"]) == ("killed", f"stopped by {why}")
     assert results["stages"]["fine"]["status"] == "passed"
     assert {run.info.status for run in runs(folder)} == {"KILLED"}
     assert len(runs(folder)) == 1 + sweep

@@ -88,7 +88,7 @@ def test_a_prompt_that_fills_the_positions() -> None:
     with torch.inference_mode():
         assert call().shape == (2, 40)
     for phase in (decode, Generate):
-        with pytest.raises(Skip, match="the prompt's 40 tokens take up every position"):
+        with pytest.raises(Skip, match="the prompt's 40 tokens fill all positions"):
             phase(gpt2(), prompt(40))
 
 

@@ -170,7 +170,7 @@ def test_without_a_compiler_it_is_lowered(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(static, "no_compiler", lambda: "none was found")
     made = converted(given, batches=2, compile=True)
     assert not made.compiles
-    assert made.notes == ["lowered to oneDNN's operations without a compiler (none was found)"]
+    assert made.notes == ["is lowered to oneDNN operations, without a compiler (none was found)"]
     found = given.batch().call(made.model)
     torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
 
@@ -222,7 +222,7 @@ def test_a_model_that_no_scheme_reaches_is_skipped(command: Command) -> None:
     done = command("model=toy", build, "test=quantization", schemes)
     stage = done.results["stages"]["quantization"]
     assert (done.status, stage["status"]) == (0, "skipped")
-    assert "int8_weight_only: there is nothing that it reaches" in stage["reason"]
+    assert "int8_weight_only: it covers nothing" in stage["reason"]
     assert "LayerNorm" in stage["reason"]
 
 
@@ -241,7 +241,7 @@ def test_calibration_on_what_is_no_number_is_left_out(command: Command) -> None:
     schemes = "test.quantization.schemes=[int8_static,bf16]"
     stage = command("model=toy", source, "test=quantization", schemes).results["stages"]
     notes = stage["quantization"]["details"]["notes"]
-    assert "int8_static left out: the calibration input holds NaN or infinity" in notes
+    assert "int8_static skipped: the calibration input holds NaN or infinity" in notes
     assert "quantization/bf16/size_mib" in stage["quantization"]["metrics"]
 
 
@@ -266,10 +266,10 @@ def test_what_a_tired_person_types(command: Command) -> None:
     """Is told at once, with what there is."""
     done = command("model=toy", "test=quantization", "test.quantization.schemes=[int_8,bf16]")
     assert done.status == 1
-    assert "there is no precision int_8; did you mean int8?" in done.err
+    assert "unknown precision int_8; did you mean int8?" in done.err
     done = command("model=toy", "precision=tf32")
     assert done.status == 1
-    assert "precision=tf32: needs a CUDA device, and this is cpu" in done.err
+    assert "precision=tf32: needs a CUDA device, but this is cpu" in done.err
     done = command("model=toy", "test=quantization", "test.quantization.schemes=[]")
     assert done.status == 1
     assert "schemes=[]: expected one or more options of precision" in done.err
@@ -296,7 +296,7 @@ def test_schemes_of_a_gpu(command: Command) -> None:
     metrics = stage["metrics"]
     assert metrics["quantization/fp16/sqnr_db"]["value"] > 30
     assert metrics["quantization/tf32/coverage_macs"]["value"] in {0, 1}
-    assert any("int8_static left out: needs a CPU device" in n for n in stage["details"]["notes"])
+    assert any("int8_static skipped: needs a CPU device" in n for n in stage["details"]["notes"])
 
 
 def test_tf32_is_on_while_the_model_runs_and_no_longer() -> None:

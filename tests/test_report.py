@@ -75,7 +75,7 @@ def test_the_verdict_comes_first() -> None:
             memory={"status": "failed", "reason": "killed; try image_size=64"},
             dynamic={"status": "skipped", "reason": "no axis"},
             benchmark={
-                "warnings": ["times had not settled"],
+                "warnings": ["times had not stabilised"],
                 "metrics": {"benchmark/forward/p50_ms": {"value": 1.5, "unit": "ms"}},
             },
         ),
@@ -86,8 +86,9 @@ def test_the_verdict_comes_first() -> None:
     text = " ".join("".join(root.itertext()).split())
     order = ["memory failed: killed; try image_size=64", "dynamic was skipped: no axis",
              "2 of 4 stages passed: structure, benchmark", "Warnings",
-             "benchmark: times had not settled", "Key figures", "31,043,521", "median of forward",
-             "1.500 ms", "Structure passed", "Run it again", "Environment"]  # fmt: skip
+             "benchmark: times had not stabilised", "Key figures", "31,043,521",
+             "median latency, forward", "1.500 ms", "Structure passed", "Run it again",
+             "Environment"]  # fmt: skip
     places = [
         text.replace(" ,", ",").replace(" :", ":").find(o.replace(" ,", ",").replace(" :", ":"))
         for o in order

@@ -161,7 +161,7 @@ def test_growth_stops_before_a_call_takes_too_long() -> None:
     assert [point.size for point in found.points] == [1, 4]
     assert found.points[0].rate == pytest.approx(3 / found.points[0].p50_ms * 1e3)
     assert found.ended is not None
-    assert "not beyond 4: a call would take about 0.1 s" in found.ended
+    assert "stopped at 4: the next call would take about 0.1 s" in found.ended
 
 
 def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) ->
     )
     found = grow(lambda _: lambda: sleep(0.001), [1, 2, 4], 1, brief(Rule(), 0.05), CPU)
     assert [point.size for point in found.points] == [1, 2]
-    assert found.ended == "not beyond 2: it would take about 4.0 GiB of 6.0 GiB free"
+    assert found.ended == "stopped at 2: the next would take about 4.0 GiB of 6.0 GiB free"
 
 
 @pytest.mark.slow
@@ -202,7 +202,7 @@ def test_a_share_over_one_fails(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     """With the figures kept: it is an error of ours."""
     report = _impossible(cache, monkeypatch, disturbed=[])
     assert report.failure is not None
-    assert "times the attainable rate of MACs, which cannot be" in report.failure
+    assert "times the attainable rate of MACs, which is impossible" in report.failure
     result = Result.of("benchmark", 1.0, report)
     assert (result.status, result.reason) == ("failed", report.failure)
     assert result.metrics["benchmark/forward/p50_ms"].value > 0
@@ -214,7 +214,7 @@ def test_a_share_over_one_of_a_busy_machine_is_a_warning(
     """Its peaks came out too low, which is no error in our counting."""
     report = _impossible(cache, monkeypatch, disturbed=["another process was busy"])
     assert report.failure is None
-    assert any("peaks are too low, since another process" in each for each in report.warnings)
+    assert any("measured peaks are too low: another process" in each for each in report.warnings)
 
 
 def _impossible(cache: Path, monkeypatch: pytest.MonkeyPatch, disturbed: list[str]) -> Report:

@@ -307,9 +307,7 @@ def test_a_view_after_a_convolution_runs_in_half_precision() -> None:
     made = scheme.convert(given, phases=False)
     assert made.batch(given.batch()).call(made.model).dtype is torch.bfloat16
     (note,) = made.notes
-    assert note.startswith(
-        "is not laid out pixel by pixel (channels_last): RuntimeError: view size"
-    )
+    assert note.startswith("does not use channels_last: RuntimeError: view size")
     plain = scheme.convert(workload(Block, inplace=False), phases=False)
     assert plain.notes == []
     first = plain.model.get_parameter("first.weight")

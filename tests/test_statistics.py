@@ -86,8 +86,8 @@ def test_the_interval_covers_the_median_of_two_groups() -> None:
     [
         (lambda rng: drifting(rng, 200, by=0.1), "drift by +"),
         (lambda rng: drifting(rng, 200, by=-0.1), "drift by -"),
-        (lambda rng: bimodal(rng, 200), "two groups, about "),
-        (lambda rng: switching(rng, 400), "two groups, about "),
+        (lambda rng: bimodal(rng, 200), "bimodal, around "),
+        (lambda rng: switching(rng, 400), "bimodal, around "),
         (lambda rng: correlated(rng, 100, 0.99), "samples "),
     ],
     ids=["up", "down", "two groups", "switching", "correlated"],

@@ -57,8 +57,8 @@ def test_a_command_is_quoted_for_cmd_and_powershell() -> None:
 def test_statuses_have_their_names() -> None:
     """Nobody knows 3221225477."""
     reason = of_exit(Exit(3221225477, None), "")
-    assert "ended with status 3221225477 (0xC0000005: access violation)" in reason
-    assert "ended with status 3 before" in of_exit(Exit(3, None), "")
+    assert "exited with status 3221225477 (0xC0000005: access violation)" in reason
+    assert "exited with status 3 before" in of_exit(Exit(3, None), "")
 
 
 def test_a_file_that_another_program_holds_is_written_when_it_lets_go(

@@ -77,7 +77,7 @@ def test_phases_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.build={_target_: toys.no_module, width: 1}", "toys.no_module gave str"),
+        ("model.build={_target_: toys.no_module, width: 1}", "toys.no_module returned str"),
         (
             "model.inputs={y: {_target_: modelbench.inputs.Labels, num_classes: 2}}",
             "model.inputs gives x, y, but Toy.forward takes (x: torch.Tensor)",

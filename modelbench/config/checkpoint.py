@@ -21,7 +21,7 @@ def errors(model: Mapping[str, Any]) -> Iterator[str]:
     if model["weights"] != "pretrained":
         if checkpoint is not None and model["describe"] is None:
             yield (
-                f"model.checkpoint={checkpoint}: model.weights={model['weights']} reads none; "
+                f"model.checkpoint={checkpoint}: model.weights={model['weights']} loads none; "
                 "expected model.weights=pretrained"
             )
         return
@@ -36,7 +36,7 @@ def errors(model: Mapping[str, Any]) -> Iterator[str]:
     elif path.is_file():
         yield from _file(path)
     elif _no_hub_id(checkpoint):
-        yield f"model.checkpoint={checkpoint}: there is no such folder or file"
+        yield f"model.checkpoint={checkpoint}: no such folder or file"
 
 
 def fetch(checkpoint: str, *, weights: bool, code: bool = False) -> str:
@@ -50,7 +50,7 @@ def fetch(checkpoint: str, *, weights: bool, code: bool = False) -> str:
     if hub_file(checkpoint) is not None:
         return str(fetch_url(checkpoint))
     if _no_hub_id(checkpoint):
-        raise LookupError(f"model.checkpoint={checkpoint}: there is no such folder or file")
+        raise LookupError(f"model.checkpoint={checkpoint}: no such folder or file")
     from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -72,8 +72,8 @@ def fetch(checkpoint: str, *, weights: bool, code: bool = False) -> str:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         why = str(error).partition("\n")[0]
         raise LookupError(
-            f"model.checkpoint={checkpoint}: no such folder here, not in the cache {HF_HUB_CACHE}, "
-            f"and the hub did not give it ({why}); where there is a network, run "
+            f"model.checkpoint={checkpoint}: no such folder, not in the cache {HF_HUB_CACHE}, "
+            f"and could not be downloaded from the Hub ({why}); with network access, run "
             f"'hf download {checkpoint}', and copy the folder or the cache here"
         ) from error
     return folder
@@ -90,11 +90,14 @@ def _folder(path: Path) -> Iterator[str]:
                 yield from _folder(part.parent)
         return
     if not (path / "config.json").is_file():
-        yield f"model.checkpoint={path}: has no config.json; expected what save_pretrained writes"
+        yield (
+            f"model.checkpoint={path}: has no config.json; expected a folder written by "
+            "save_pretrained"
+        )
     tensors = sorted(path.glob("*.safetensors"))
     if not tensors:
         pickles = [file.name for file in path.iterdir() if file.suffix in PICKLES]
-        found = f"only {', '.join(pickles)}, a pickle, which could run any code" if pickles else ""
+        found = f"only {', '.join(pickles)}, a pickle, which can run any code" if pickles else ""
         yield (
             f"model.checkpoint={path}: has no .safetensors file{', ' if found else ''}{found}; "
             "model.save_pretrained(FOLDER) writes one"
@@ -113,4 +116,4 @@ def _file(path: Path) -> Iterator[str]:
         with safe_open(path, framework="numpy"):
             return
     except (SafetensorError, OSError) as error:
-        yield f"model.checkpoint: {path} is damaged or cut short ({error}); fetch it again"
+        yield f"model.checkpoint: {path} is corrupt or truncated ({error}); download it again"

@@ -37,8 +37,8 @@ def fetch_url(url: str) -> Path:
         _download(url, file)
     except OSError as error:
         raise LookupError(
-            f"model.checkpoint={url}: not in the cache {file.parent}, and could not be fetched "
-            f"({error}); where there is a network, fetch it and copy it to {file}"
+            f"model.checkpoint={url}: not in the cache {file.parent}, and could not be "
+            f"downloaded ({error}); with network access, download it and copy it to {file}"
         ) from error
     return file
 

@@ -43,9 +43,9 @@ def _size(name: str, key: str, size: float, limit: Mapping[str, Any]) -> Iterato
     least, most = max(limit.get("min", 1), step), limit.get("max")
     if size < least:
         what = "impossible" if size < 1 else f"too small for {name}"
-        yield f"{key}={size}: {what}; the least that works is {least}"
+        yield f"{key}={size}: {what}; the minimum is {least}"
     elif most is not None and size > most:
-        yield f"{key}={size}: too large for {name}; the greatest that works is {most}"
+        yield f"{key}={size}: too large for {name}; the maximum is {most}"
     elif size % step:
         below = size - size % step
         nearest = f"the nearest are {below} and {below + step}"

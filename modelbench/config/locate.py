@@ -26,7 +26,7 @@ def unlocatable(target: str) -> str | None:
         return None
     if not parts[0].isidentifier():
         return "expected package.module.Name"
-    place = "is installed or stands beside the configuration"
+    place = "is installed or next to the configuration"
     return f"no module {parts[0]!r} {place} (pip install {parts[0]}?)"
 
 

@@ -38,7 +38,7 @@ def _named(
         file = next((each for each in files if each.is_file()), None)
         if file is None:
             there = {f.stem for folder in folders for f in (folder / "precision").glob("*.yaml")}
-            found.append(f"{path}: there is no precision {name}{suggest(name, there)}")
+            found.append(f"{path}: unknown precision {name}{suggest(name, there)}")
             continue
         node = _read(file, file.stat().st_mtime_ns)
         schemes[name] = _whole(f"precision {name}: scheme", node.get("scheme"), folders, found)

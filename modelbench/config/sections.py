@@ -19,10 +19,10 @@ from modelbench.config import locate
 from modelbench.config.targets import unimportable
 
 WANTED = {
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
     bool: "true or false",
-    str: "text",
+    str: "a string",
     dict: "a mapping",
     list: "a list",
 }
@@ -151,8 +151,8 @@ def wanted(hint: Any) -> str:
 def in_words(value: Any) -> str:
     """Return what was found."""
     if value is None:
-        return "nothing"
-    kind = {int: "the whole number", float: "the number", str: "the text", bool: "the switch"}
+        return "null"
+    kind = {int: "the integer", float: "the number", str: "the string", bool: "the boolean"}
     return f"{kind[type(value)]} {value!r}" if type(value) in kind else WANTED[type(value)]
 
 

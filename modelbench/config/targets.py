@@ -78,7 +78,7 @@ def unimportable(target: str, error: BaseException) -> str:
 def _lacks(place: str, held: Any, part: str) -> str:
     hidden = sys.modules.get(place)
     if hidden is not None and hidden is not held:
-        what = f"{place} is a {type(held).__name__} that hides the module of that name"
+        what = f"{place} is a {type(held).__name__} that shadows the module of that name"
         if getattr(sys.modules.get(place.rpartition(".")[0]), part, None) is not None:
             return f"{what}; {place.rpartition('.')[0]}.{part} can be imported"
         return what

@@ -131,7 +131,7 @@ def _unresolved(config: DictConfig, error: OmegaConfBaseException) -> str:
         node = OmegaConf.select(config, key)
         if isinstance(node, DictConfig):
             hint = suggest(path[depth], map(str, node))
-            return f"{error.full_key}: refers to {path[depth]!r} in {key}, which is not there{hint}"
+            return f"{error.full_key}: refers to {path[depth]!r}, which is not in {key}{hint}"
     return f"{error.full_key or 'configuration'}: {first_line(error)}"
 
 
@@ -170,7 +170,7 @@ def _picture(path: str | None) -> Iterator[str]:
     if path is None:
         return
     if not Path(path).is_file():
-        yield f"image={path}: there is no such file"
+        yield f"image={path}: no such file"
         return
     from PIL import Image, UnidentifiedImageError
 
@@ -178,4 +178,4 @@ def _picture(path: str | None) -> Iterator[str]:
         with Image.open(path) as picture:
             picture.load()
     except (UnidentifiedImageError, OSError) as error:
-        yield f"image={path}: not a picture that Pillow can read ({first_line(error)})"
+        yield f"image={path}: not an image that Pillow can read ({first_line(error)})"

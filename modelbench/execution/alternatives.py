@@ -41,7 +41,7 @@ def working_inputs(
     try:
         built = Workload.of(config, axes, device).build()
     except Exception:  # the stages say why it cannot be built, each for itself
-        log.info("the ways of giving its input are not tried", exc_info=True)
+        log.info("the alternative inputs are not tried", exc_info=True)
         return {"alternatives": []}
     first_error = ""
     for number, way in enumerate(ways):

@@ -69,7 +69,7 @@ def job(config: DictConfig) -> None:
             tracker.close(summary)
     except Terminated as stop:
         if not files.closed:  # it came before the runner had opened the sinks
-            files.close(Summary("killed", reason=f"ended by {stop.name}"))
+            files.close(Summary("killed", reason=f"stopped by {stop.name}"))
         raise
     else:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)

@@ -112,8 +112,8 @@ class WorkerPool:
             ready = self._worker.ready()
             if ready.poisoned and self._spec.forked:
                 log.warning(
-                    "%s was started before the worker was forked, as importing the model's code "
-                    "does: workers are started afresh, which takes longer",
+                    "importing the model's code initialised %s before the fork: "
+                    "workers are spawned instead, which takes longer",
                     ready.poisoned.upper(),
                 )
                 self.clear()
@@ -121,8 +121,8 @@ class WorkerPool:
                 return self._start()
             if ready.poisoned:
                 raise _NoWorker(
-                    f"importing the model's code starts {ready.poisoned.upper()} and then forks, "
-                    "after which nothing runs on it; start it where the model is built"
+                    f"importing the model's code initialises {ready.poisoned.upper()} and forks, "
+                    "after which it is unusable; initialise it where the model is built"
                 )
         except Died as death:
             raise _NoWorker(failures.of_exit(death.ended, self._smaller)) from death

@@ -44,7 +44,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
         summary = Summary("failed" if reason else verdict(results), results, reason)
     except (KeyboardInterrupt, Terminated) as stop:
         why = stop.name if isinstance(stop, Terminated) else "Ctrl-C"
-        summary = Summary("killed", results, f"ended by {why}")
+        summary = Summary("killed", results, f"stopped by {why}")
         raise
     except Exception as error:
         log.exception("the job failed")

@@ -61,7 +61,7 @@ def serve(connection: Connection, spec: JobSpec) -> None:
     except (Exception, SystemExit) as error:  # the user's code runs here, and may raise anything
         log.exception("preparing")
         reason = failures.of_error(error, spec.smaller)
-        found = [f"the worker could not prepare: {reason}; the traceback is in {file.name}"]
+        found = [f"the worker could not start: {reason}; the traceback is in {file.name}"]
     if found:
         connection.send(Ready(errors=tuple(found)))
         return
@@ -97,7 +97,7 @@ def _run(
         # Not what stands within: an optimizer waits for its parameters.
         stage: Stage = instantiate(settings, _convert_="all", _recursive_=False)
         if workload.fake and stage.needs_values:
-            raise Skip("model.weights=fake computes shapes and no numbers, which this stage needs")
+            raise Skip("model.weights=fake computes shapes only, and this stage needs values")
         with workload.computing():
             report = stage(workload, context)
         result = Result.of(name, time.perf_counter() - start, report)

@@ -66,7 +66,7 @@ class Full:
         """Refuse entries and types of another form."""
         _checked(self.shape)
         if not isinstance(getattr(torch, self.dtype, None), torch.dtype):
-            raise ValueError(f"dtype={self.dtype}: expected one of torch's, such as int64")
+            raise ValueError(f"dtype={self.dtype}: expected a torch dtype, such as int64")
 
     def axes(self) -> tuple[str, ...]:
         """Name the axes that the tensor has."""
@@ -83,7 +83,7 @@ def _checked(shape: Sequence[int | str]) -> None:
     for entry in shape:
         if isinstance(entry, str) and not re.fullmatch(r"[a-z_]+(/[1-9]\d*)?", entry):
             raise ValueError(
-                f"shape entry {entry!r}: expected an integer, an axis, or an axis divided such "
+                f"shape entry {entry!r}: expected an integer, an axis, or a divided axis such "
                 "as image_size/8"
             )
 

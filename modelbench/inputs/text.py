@@ -53,8 +53,8 @@ class Tokens:
             tokens = _tokenized(self._text(draw), rows, length, self.tokenizer, pad=self.pad)
             if int(tokens.max()) >= self.vocab_size:
                 raise ValueError(
-                    f"the tokenizer in {self.tokenizer} gives token {int(tokens.max())}, and the "
-                    f"model has {self.vocab_size}: it belongs to another model"
+                    f"the tokenizer in {self.tokenizer} returns token {int(tokens.max())}, but "
+                    f"the model's vocabulary has {self.vocab_size}: it belongs to another model"
                 )
         else:
             tokens = self._bytes(draw, rows, length)
@@ -86,10 +86,10 @@ class Tokens:
     def note(self, draw: Draw) -> str:
         """Return whether a tokenizer was at work."""
         if self.tokenizer is not None:
-            return "the text by the checkpoint's tokenizer"
+            return "text tokenized by the checkpoint's tokenizer"
         size, length = len((draw.text or TEXT).encode()), draw.sizes["sequence_length"]
-        done = "cut" if length < size else "repeated"
-        return f"no tokenizer: the {size} UTF-8 bytes of the text, {done} to {length} tokens"
+        done = "truncated" if length < size else "repeated"
+        return f"no tokenizer: the text's {size} UTF-8 bytes, {done} to {length} tokens"
 
 
 def _tokenized(text: str, batch: int, length: int, folder: str, *, pad: bool) -> Tensor:
@@ -111,5 +111,7 @@ def _tokenized(text: str, batch: int, length: int, folder: str, *, pad: bool) ->
     tokens: Tensor = filled["input_ids"]
     if tokens.shape != (batch, length):
         found = list(tokens.shape)
-        raise ValueError(f"the tokenizer in {folder} gave {found}, expected [{batch}, {length}]")
+        raise ValueError(
+            f"the tokenizer in {folder} returned shape {found}, expected [{batch}, {length}]"
+        )
     return tokens

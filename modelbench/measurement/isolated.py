@@ -47,7 +47,7 @@ def isolated(
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not wait([ours], left):
-                raise TimeoutError(f"not done after {timeout_s:g} s, and ended")
+                raise TimeoutError(f"timed out after {timeout_s:g} s")
             try:
                 kind, value = ours.recv()
             except (EOFError, OSError):  # it may have died while it wrote

@@ -26,7 +26,7 @@ def fake_if_possible(workload: Workload, act: Callable[[nn.Module, Batch], T]) -
         except Skip:
             raise
         except Exception:  # which operations refuse shapes alone cannot be listed
-            log.info("the model cannot run on shapes alone", exc_info=True)
+            log.info("the model cannot run with fake tensors", exc_info=True)
     return _on(workload, act)
 
 

@@ -26,7 +26,7 @@ def build_pretrained(
     if checkpoint.is_dir():
         raise ValueError(
             f"model.checkpoint={checkpoint} is a folder; {recipe['_target_']} has no "
-            "from_pretrained, and wants the file of a state dict"
+            "from_pretrained, and needs a state dict file"
         )
     model = instantiate(recipe, _convert_="all")
     load_state(model, checkpoint)

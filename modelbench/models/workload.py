@@ -99,7 +99,8 @@ class Workload:
         model = build_fake(build, real, self.fake, self.device) if self.fake else build()
         if not isinstance(model, nn.Module):
             raise TypeError(
-                f"{self.recipe['_target_']} gave {type(model).__name__}; expected torch.nn.Module"
+                f"{self.recipe['_target_']} returned {type(model).__name__}; "
+                "expected torch.nn.Module"
             )
         signature = inspect.signature(model.forward)
         named = [name for name in self.sources if not name.isdigit()]

@@ -48,7 +48,7 @@ class Decoding:
         self._model, self._state = model, Remembered(carried)
         self._token = read.logits[:, -1:].argmax(-1)
         length = _tokens(batch).shape[1]
-        self.notes = [f"one token after {length:,}, at which length the cache stays"]
+        self.notes = [f"one token after {length:,}, with the cache kept at that length"]
         self.details = {"cache_length": length, "cache": self._state.kind}
 
     def rewind(self) -> None:
@@ -82,7 +82,7 @@ class Generate(Writing):
             lambda clock: batch.call(partial(generate, streamer=clock)), len(_tokens(batch))
         )
         ahead = _setting(model, AT_ONCE)
-        left_out = f"token by token: its {ahead} layers for several at once are left out"
+        left_out = f"token by token: its {ahead} multi-token prediction layers are not used"
         self.notes = [left_out] if ahead else []
 
     def on_shapes(self) -> Any:
@@ -96,7 +96,7 @@ class Generate(Writing):
         for _ in range(self._new_tokens - 1):
             carried = _carried(self._model, read) if caches else {}
             if caches and not carried and _hides(self._model):
-                raise TypeError("it keeps its cache to itself, so what it reads again is not known")
+                raise TypeError("it keeps its cache internally, so what it reads again is unknown")
             tokens = torch.cat([tokens, tokens[:, -1:]], dim=1)
             next_one = tokens[:, -1:] if carried else tokens  # without a cache all is read anew
             read = self._model(input_ids=next_one, **carried, **asked)
@@ -118,7 +118,7 @@ def _keeping(model: Any) -> dict[str, bool]:
 def _carried(model: Any, read: Any) -> dict[str, Any]:
     """Return what the next call takes of the outputs of the last one, whatever a model calls it."""
     if not isinstance(read, Mapping):
-        raise Skip(f"{type(model).__name__} gives its outputs without names")
+        raise Skip(f"{type(model).__name__} returns its outputs without names")
     return {
         name: value for name, value in read.items() if value is not None and _accepts(model, name)
     }
@@ -150,5 +150,5 @@ def _room(model: Any, batch: Batch) -> int:
     length = _tokens(batch).shape[1]
     room = (_setting(model, POSITIONS) or 1 << 30) - length
     if room < 1:
-        raise Skip(f"the prompt's {length:,} tokens take up every position of the model")
+        raise Skip(f"the prompt's {length:,} tokens fill all positions of the model")
     return room

@@ -22,7 +22,7 @@ def text_encode(model: Pipeline, batch: Batch) -> Callable[[], Any]:
     """Call each text encoder as the pipeline calls it; raises Skip where there is none."""
     encoders = [part for name, part in model.named_children() if name.startswith("text_encoder")]
     if not encoders:
-        raise Skip(f"{type(model.pipeline).__name__} reads no text")
+        raise Skip(f"{type(model.pipeline).__name__} takes no text")
     calls: list[Callable[[], Any]] = []
 
     def look(part: nn.Module, args: Any, kwargs: Any) -> None:

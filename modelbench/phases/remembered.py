@@ -60,7 +60,7 @@ class Remembered:
             for each in self._now.values():
                 each.crop(-1)
         except Exception:  # there is no such method, or it has forgotten what it would need
-            log.info("a cache that cannot be cut back is copied", exc_info=True)
+            log.info("the cache cannot be cropped, and is copied", exc_info=True)
             return False
         return True
 

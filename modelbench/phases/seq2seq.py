@@ -41,7 +41,7 @@ class Decoding:
         self._state = Remembered({"past_key_values": cache})
         self._token = written.logits[:, -1:].argmax(-1)
         length = batch.named()["decoder_input_ids"].shape[1]
-        self.notes = [f"one token after {length:,}, at which length the cache stays"]
+        self.notes = [f"one token after {length:,}, with the cache kept at that length"]
         self.details = {"cache_length": length, "cache": self._state.kind}
 
     def rewind(self) -> None:

@@ -48,5 +48,8 @@ class Best(Scheme):
         if best is None:
             raise Skip("; ".join(refused) or "no scheme is named")
         converted = best[1]
-        converted.notes += [f"is {converted.chosen} here", *(f"is not {why}" for why in refused)]
+        converted.notes += [
+            f"uses {converted.chosen} here",
+            *(f"cannot use {why}" for why in refused),
+        ]
         return converted

@@ -49,7 +49,7 @@ class Cast(Scheme):
         model = workload.build()
         notes = []
         if self.channels_last and (why := lay_out(model, workload)):
-            notes.append(f"is not laid out pixel by pixel (channels_last): {why}")
+            notes.append(f"does not use channels_last: {why}")
         if low:
             model.to(dtype)
         if self.tf32:

@@ -63,13 +63,13 @@ def _lay(weights: list[nn.Parameter], layout: torch.memory_format) -> None:
 def _disagreement(wanted: Any, found: Any) -> str | None:
     pair = [{n: _shape(t) for n, t in named_tensors(each).items()} for each in (wanted, found)]
     if pair[0] != pair[1]:
-        return "its outputs have other shapes then"
+        return "its outputs change shape with it"
     if not floating(wanted) or not all_finite(wanted):
         return None
     ratio = fidelity(wanted, found).sqnr_db
     if ratio is None or ratio >= LEAST_DB:
         return None
-    return f"its output is another then ({ratio:.0f} dB)"
+    return f"its output changes with it (SQNR {ratio:.0f} dB)"
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

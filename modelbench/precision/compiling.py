@@ -23,7 +23,7 @@ MOST = 5
 def no_compiler(device: str = "cpu") -> str | None:
     """Return why torch.compile cannot work here, or give None."""
     if device == "mps":
-        return "torch.compile's code for MPS is a prototype"
+        return "torch.compile for MPS is a prototype"
     if device != "cpu":
         from torch.utils._triton import has_triton
 

@@ -28,18 +28,18 @@ class Scheme:
     def refuse(self, device: torch.device) -> None:
         """Raise Skip where the device cannot run it."""
         if self.device is not None and device.type != self.device:
-            raise Skip(f"needs a {self.device.upper()} device, and this is {device}")
+            raise Skip(f"needs a {self.device.upper()} device, but this is {device}")
         if self.capability is not None and device.type == "cuda":
             major, minor = torch.cuda.get_device_capability(device)
             if major + minor / 10 < self.capability:
                 raise Skip(
-                    f"needs compute capability {self.capability:g}, and the device has "
+                    f"needs compute capability {self.capability:g}, but the device has "
                     f"{major}.{minor}"
                 )
 
     def autocast(self) -> torch.dtype:
         """Return the type that training computes in; raises Skip where there is none."""
-        raise Skip("the precision is one of inference; train in fp32, bf16 or fp16")
+        raise Skip("the precision is for inference only; train in fp32, bf16 or fp16")
 
     def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:
         """Build the model and bring it into its form; raises Skip where that cannot be.

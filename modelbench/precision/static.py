@@ -43,7 +43,7 @@ class Static(Scheme):
         """Refuse what is no x86 processor too."""
         super().refuse(device)
         if platform.machine().lower() not in {"x86_64", "amd64"}:
-            raise Skip(f"needs an x86 processor, and this is {platform.machine()}")
+            raise Skip(f"needs an x86 processor, but this is {platform.machine()}")
 
     def convert(self, workload: Workload, *, phases: bool) -> ConvertedModel:
         """Quantize the call with the whole batch."""
@@ -52,7 +52,7 @@ class Static(Scheme):
         self.refuse(workload.device)
         if phases and workload.prepare:
             raise Skip(
-                f"exports the call with the whole batch, and not {', '.join(workload.phases)}"
+                f"exports only the call with the whole batch, not {', '.join(workload.phases)}"
             )
         model = _Positional(rewrite(workload.build()), workload.batch())
         given = model.arguments(workload.batch())
@@ -65,11 +65,11 @@ class Static(Scheme):
         drop_unused(graph_module)
         reached = coverage_of(graph_module, model.model)
         if not reached.computed:
-            raise Skip(f"there is nothing that it reaches: {_untouched(reached)}")
+            raise Skip(f"it covers nothing: {_untouched(reached)}")
         runs, notes = graph_module, []
         if why:
             runs = _or_skip("torchao cannot lower it", lambda: _lowered(graph_module, given))
-            notes.append(f"lowered to oneDNN's operations without a compiler ({why})")
+            notes.append(f"is lowered to oneDNN operations, without a compiler ({why})")
         return ConvertedModel(
             _Named(runs, model),
             reached,
@@ -186,7 +186,7 @@ def _lowered(graph_module: Any, given: tuple[torch.Tensor, ...]) -> Any:
 
     runs = lower_pt2e_quantized_to_x86(graph_module, given)
     if (done := lowered(runs)) < (wanted := products(graph_module)):
-        raise RuntimeError(f"{done} of {wanted} products would be computed in 8 bits")
+        raise RuntimeError(f"only {done} of {wanted} products would be computed in 8 bits")
     return runs
 
 
@@ -201,7 +201,7 @@ def _or_skip(cannot: str, act: Callable[[], T]) -> T:
 
 def _untouched(reached: Coverage) -> str:
     kept = ", ".join(reached.kept[:4])
-    return f"of its products none can be ({kept})" if kept else "no convolution, no Linear"
+    return f"none of its products ({kept})" if kept else "no convolution, no Linear"
 
 
 def _save(graph_module: Any, given: tuple[torch.Tensor, ...], file: Path) -> None:

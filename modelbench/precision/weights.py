@@ -46,9 +46,7 @@ class Weights(Scheme):
         if not low:
             owners = [layer for layer in layers.values() if _weight(layer) is not None]
             classes = sorted({type(layer).__name__ for layer in owners})
-            raise Skip(
-                f"there is nothing that it reaches; its layers are {', '.join(classes) or 'none'}"
-            )
+            raise Skip(f"it covers nothing; the model's layers are {', '.join(classes) or 'none'}")
         kept = tuple(
             f"{type(layer).__name__} {path}"
             for path, layer in layers.items()

@@ -22,7 +22,7 @@ NT = {
     0xC00000FD: "stack overflow",
     0xC000012D: "the page file is too small",
     0xC0000135: "a DLL was not found",
-    0xC000013A: "ended by Ctrl-C",
+    0xC000013A: "stopped by Ctrl-C",
     0xC0000374: "heap corruption",
     0xC0000409: "aborted by its C library",
 }
@@ -53,7 +53,7 @@ def of_status(code: int) -> str:
     """Return how a process ended: `killed by signal 9 (SIGKILL): most likely out of memory`."""
     if code >= 0:
         name = f" (0x{code:08X}: {NT[code]})" if code in NT else ""
-        return f"ended with status {code}{name}"
+        return f"exited with status {code}{name}"
     try:
         name = f" ({signal.Signals(-code).name})"
     except ValueError:
@@ -64,7 +64,7 @@ def of_status(code: int) -> str:
 
 def of_server(error: Exception) -> str:
     """Explain a fork server that is gone, which happens where torch alone is too large."""
-    reason = f"the process that imports torch has ended ({type(error).__name__}){OUT_OF_MEMORY}"
+    reason = f"the process that imports torch has died ({type(error).__name__}){OUT_OF_MEMORY}"
     need = f"torch and the model's code take {SERVER_MIB} MiB or more"
     return "; ".join([reason, *limited(), need])
 
@@ -72,7 +72,7 @@ def of_server(error: Exception) -> str:
 def limited() -> list[str]:
     """Name the limit of memory, where there is one."""
     limit = cgroup.memory()
-    return [] if limit is None else [f"the control group's limit is {limit}"]
+    return [] if limit is None else [f"the cgroup memory limit is {limit}"]
 
 
 def in_time(result: Result, timeout_s: float) -> Result:
@@ -87,8 +87,8 @@ def in_time(result: Result, timeout_s: float) -> Result:
 def of_timeout(stage: str, timeout_s: float) -> str:
     """Explain a worker that was ended at its time limit."""
     return (
-        f"not done after {timeout_s:g} s, and ended; model_test.log shows where it was; "
-        f"to give it longer set test.{stage}.timeout_s"
+        f"timed out after {timeout_s:g} s; model_test.log shows where it was; "
+        f"to give it longer, set test.{stage}.timeout_s"
     )
 
 
@@ -112,8 +112,8 @@ def of_error(error: BaseException, smaller: str) -> str:
         return f"{type(error).__name__}: {driver}"
     elif _lacks_graphviz(error):
         return (
-            "Graphviz's program dot, which the model's code calls, was not found on PATH; install "
-            "Graphviz (graphviz.org/download) and see that it is there"
+            "Graphviz's dot, which the model's code calls, was not found on PATH; install "
+            "Graphviz (graphviz.org/download) and make sure that dot is on PATH"
         )
     elif isinstance(error, SystemExit):
         return f"the model's code called sys.exit({error.code!r})"

@@ -45,4 +45,4 @@ class Report:
         if math.isfinite(value):
             self.metrics[name] = Metric(value, unit)
         else:
-            self.warnings.append(f"{name} came out as {value} and is left out")
+            self.warnings.append(f"{name} came out as {value} and is not reported")

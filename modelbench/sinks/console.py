@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,15 @@ class _Terminal(Terminal):
         """Fall silent where the reader has gone (`| head`): the measurement goes on."""
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+    def _check_buffer(self) -> None:
+        """Take Windows' error for a broken pipe, which Rich does not know, as one."""
+        try:
+            super()._check_buffer()
+        except OSError as error:
+            if sys.platform != "win32" or error.errno != errno.EINVAL:
+                raise
+            self.on_broken_pipe()
 
 
 def terminal(*, errors: bool = False) -> Terminal:
@@ -53,7 +64,7 @@ class Console:
         )
         memory, cores = (job.environment.get(key) for key in ("memory_limit_gib", "cpu_quota"))
         where += f", limited to {memory:g} GiB" if memory else ""
-        where += f", limited to {cores:g} cores' time" if cores else ""
+        where += f", CPU quota of {cores:g} cores" if cores else ""
         head = f"\n[bold]{escape(job.model)}[/] in {job.precision} on {job.device}, {sizes}"
         self._terminal.print(f"{head}\n[dim]{escape(where)}[/]")
 

@@ -110,7 +110,7 @@ def _greet(uri: str) -> None:
         return
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", error)
-        _SILENT[uri] = f"{uri} does not answer ({why})"
+        _SILENT[uri] = f"{uri} does not respond ({why})"
         raise ConnectionError(_SILENT[uri]) from error
 
 

@@ -24,17 +24,18 @@ DRIVER = {
     ),
     "Found no NVIDIA driver": "there is no NVIDIA driver on this machine; install one",
     "busy or unavailable": (
-        "another process has the GPU, which is in exclusive-process mode (nvidia-smi "
+        "another process holds the GPU, which is in exclusive-process mode (nvidia-smi "
         "--query-gpu=compute_mode); a stage needs two processes there: nvidia-smi -c DEFAULT"
     ),
     "no kernel image is available": (
-        "this build of torch has no code for that GPU's compute capability; install another build"
+        "this build of torch has no kernels for that GPU's compute capability; install another "
+        "build"
     ),
     "No CUDA GPUs are available": (
-        "the driver shows no GPU to this process; look at nvidia-smi, CUDA_VISIBLE_DEVICES and "
+        "the driver shows no GPU to this process; check nvidia-smi, CUDA_VISIBLE_DEVICES and "
         "the container's --gpus"
     ),
-    "unknown error": "the driver does not answer; look at nvidia-smi, or restart the machine",
+    "unknown error": "the driver does not respond; check nvidia-smi, or restart the machine",
 }
 """Words of a driver's error, and what they come to."""
 
@@ -68,7 +69,7 @@ def choose(name: str, *, forked: bool = False) -> torch.device:
     if _poisoned(device.type) or (forked and metal):
         raise Poisoned(device.type)
     if device.type == "mps" and sys.platform != "darwin":
-        raise Unusable("that is the GPU of a Mac; use device=auto or device=cpu")
+        raise Unusable("available on macOS only; use device=auto or device=cpu")
     if not _built(device.type):
         raise Unusable(
             f"this is torch {torch.__version__}, built without {device.type.upper()}; install a "
@@ -110,7 +111,7 @@ def left_alone() -> Iterator[None]:
     capability = _capability()
 
     def refuse(*_: Any) -> NoReturn:
-        raise RuntimeError("no driver is started in the process that others are forked from")
+        raise RuntimeError("no driver may be initialised in the fork server")
 
     def known(*_: Any) -> tuple[int, int]:
         return refuse() if capability is None else capability
@@ -226,10 +227,10 @@ def _available(kind: str) -> bool:
 def _why_not(device: torch.device) -> str:
     """Return why a device that torch was built for is not there."""
     if device.type == "mps":
-        return "it needs macOS 14 and a GPU of Apple's"
+        return "needs macOS 14 and an Apple GPU"
     try:
         torch.ones(1, device=device)
     except (RuntimeError, AssertionError) as error:
         found = of_driver(str(error)) or str(error).partition("\n")[0]
         return f"{found}; or use device=cpu"
-    return "torch finds none; look at the driver, or use device=cpu"
+    return "torch finds no device; check the driver, or use device=cpu"

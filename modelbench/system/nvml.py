@@ -70,9 +70,9 @@ def findings(before: Gpu, after: Gpu) -> Iterator[str]:
     for name, (_, remedy) in LIMITS.items():
         share = (after.held_back_s[name] - before.held_back_s[name]) / seconds
         if share > 0.01:
-            yield f"{name} held the GPU's clock back for {share:.0%} of the time; {remedy}"
+            yield f"{name} throttled the GPU's clock for {share:.0%} of the time; {remedy}"
     if after.megahertz < LOW * after.greatest_megahertz:
         yield (
-            f"the GPU's clock was at {after.megahertz} MHz of {after.greatest_megahertz}; lengthen "
-            "test.benchmark.warmup_s, or lock it (nvidia-smi --lock-gpu-clocks)"
+            f"the GPU's clock was at {after.megahertz} of {after.greatest_megahertz} MHz; raise "
+            "test.benchmark.warmup_s, or lock the clock (nvidia-smi --lock-gpu-clocks)"
         )

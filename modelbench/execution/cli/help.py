@@ -8,14 +8,14 @@ from pathlib import Path
 from modelbench.config.schema import CONF, SECTIONS
 
 HEAD = """\
-modelbench: all there is to know about a PyTorch model before you train, quantize or ship it.
+modelbench: all there is to know about a PyTorch model before you train, quantize or deploy it.
 
 python -m modelbench [GROUP=OPTION ...] [KEY=VALUE ...] [--multirun] [--config-dir DIR]
 """
 TAIL = """\
 sizes and input
-  image_size=N batch_size=N sequence_length=N   where the model has that axis
-  audio_length=N num_frames=N                   the same of sound and of video
+  image_size=N batch_size=N sequence_length=N   if the model has that axis
+  audio_length=N num_frames=N                   the same for audio and video
   text=TEXT image=FILE seed=N                   what the input is made of
 
 sweeps
@@ -25,7 +25,7 @@ your own
   --config-dir DIR   DIR/model/NAME.yaml is model=NAME; modules in DIR can be imported
 
 more
-  --cfg job          print the whole configuration, each key of which can be set
+  --cfg job          print the whole configuration; every key in it can be set
   --hydra-help       Hydra's own flags
 """
 

@@ -18,8 +18,8 @@ def reserve(folder: Path, *, named: bool) -> tuple[Path, str | None]:
             return folder, None
     except OSError as error:
         return folder, (
-            f"output folder {folder}: cannot be written to ({error.strerror}); choose another "
-            "with hydra.run.dir=FOLDER, for a sweep with hydra.sweep.dir=FOLDER"
+            f"output folder {folder}: not writable ({error.strerror}); choose another with "
+            "hydra.run.dir=FOLDER, or hydra.sweep.dir=FOLDER for a sweep"
         )
 
 

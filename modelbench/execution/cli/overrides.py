@@ -18,7 +18,7 @@ from modelbench.config.sections import suggest
 FREE_TEXT = ("text", "image")
 """Keys whose value is taken as it is typed: nobody quotes a sentence twice."""
 
-QUOTES = """a value with spaces, commas or quotes wants Hydra's: "KEY='...'\""""
+QUOTES = """a value with spaces, commas or quotes needs Hydra's quoting: "KEY='...'\""""
 
 
 def quoted(text: str) -> str:
@@ -75,15 +75,15 @@ class Reader:
         if not override.is_sweep_override():
             yield text
         elif not self.multirun:
-            several = f"several stages are test=[{text.partition('=')[2]}]"
+            several = f"for several stages use test=[{text.partition('=')[2]}]"
             hint = several if override.key_or_group == "test" else QUOTES
-            self.errors.append(f"{text}: several values want --multirun; {hint}")
+            self.errors.append(f"{text}: several values need --multirun; {hint}")
         elif override.is_discrete_sweep():
             sign = "+" if override.is_add() else ""
             for value in override.sweep_string_iterator():
                 yield f"{sign}{override.get_key_element()}={value}"
         elif not self.sampler:
-            self.errors.append(f"{text}: an interval wants a sweeper that samples: hydra/sweeper=")
+            self.errors.append(f"{text}: an interval needs a sampling sweeper: hydra/sweeper=")
 
     def _error_in(self, override: Override) -> str | None:
         """Return what is wrong with the key of an override, or with its option."""

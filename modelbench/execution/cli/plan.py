@@ -86,7 +86,7 @@ def _check(overrides: list[str], places: Sequence[Path], composer: Composer, mad
         if not found:
             made.targets += ahead(checked.plain)
     except YAMLError as error:
-        found = [f"a YAML cannot be read: {' '.join(str(error).split())}"]
+        found = [f"cannot parse YAML: {' '.join(str(error).split())}"]
     except (HydraException, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         found = [first_line(error)]
     made.errors += found
@@ -128,7 +128,7 @@ def _reserve(first: list[str], choices: list[list[str]], made: Plan, *, multirun
     """
     config = compose("config", first, return_hydra_config=True)
     if config.hydra.sweeper.get("jobs") and not multirun:
-        made.errors.append("this experiment lists several jobs, which want --multirun")
+        made.errors.append("this experiment lists several jobs; it needs --multirun")
         return
     with open_dict(config):  # what varies gives a sweep its name
         config.hydra.overrides.task = [_varied(variants) for variants in choices]

@@ -78,7 +78,7 @@ def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool
     try:
         return on_shapes(model, batch, one)
     except Exception:  # as above
-        log.info("the phase cannot run on shapes alone", exc_info=True)
+        log.info("the phase cannot run with fake tensors", exc_info=True)
         return None
 
 
@@ -143,8 +143,8 @@ def _count_one(model: nn.Module, path: str, batch: Batch) -> Counted:
     )
     for inner, script in scripts(_at(model, path)).items():
         counted.notes.append(
-            f"{inner or 'the model'} is a {type(script).__name__}: hooks do not see the layers "
-            "within, so the layer table has it as a whole; its MACs are counted all the same"
+            f"{inner or 'the model'} is a {type(script).__name__}: hooks do not see its "
+            "inner layers, so the layer table lists it as one layer; its MACs are still counted"
         )
     try:
         counted.torchinfo = torchinfo_figures(_at(model, path), batch)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # Known causes, by the start of the class name. Checked on torchinfo 1.8.0.
 CAUSES = {
     "ConvTranspose": "it counts a transposed convolution by its output area",
-    "Linear": "it leaves out the token dimension",
-    "Conv1D": "a linear layer of transformers, whose features it takes for positions",
-    "Conv": "it counts the bias as well",
+    "Linear": "it ignores the token dimension",
+    "Conv1D": "a transformers linear layer, whose features it takes for positions",
+    "Conv": "it also counts the bias",
     "functional": "it does not see operations outside layers, such as attention",
 }
 
@@ -68,9 +68,9 @@ def difference(figures: Figures, macs: Macs, layers: list[Layer]) -> str:
     matter = [
         k for k in sorted(gaps, key=lambda k: -abs(gaps[k])) if abs(gaps[k]) > macs.total / 100
     ]
-    start = f"torchinfo's {figures.mult_adds / 1e9:.5g} G against exact {macs.total / 1e9:.5g} G"
+    start = f"torchinfo counts {figures.mult_adds / 1e9:.5g} G, exact {macs.total / 1e9:.5g} G"
     if not matter:
-        return f"{start}: no kind of layer differs by over 1%"
+        return f"{start}: no layer type differs by over 1%"
     return f"{start}: " + "; ".join(_reason(kind, gaps[kind]) for kind in matter)
 
 

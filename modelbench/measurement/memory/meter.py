@@ -118,10 +118,10 @@ def free(device: torch.device) -> int:
 def method(device: torch.device) -> str:
     """Return what a measured figure is of."""
     if device.type == "cpu":
-        return "what is resident beyond torch itself, by the kernel"
+        return "resident memory beyond torch itself, as the kernel reports it"
     if device.type == "mps":
-        return "what MPS took of the driver, rounded up to its blocks; it counts no exact peak"
-    return "what torch's allocator gave out, without the driver's own"
+        return "what MPS took from the driver, rounded up to its blocks; it tracks no exact peak"
+    return "memory allocated by torch's allocator, without the driver's own"
 
 
 def load_libraries(device: torch.device) -> None:

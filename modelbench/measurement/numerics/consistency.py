@@ -25,11 +25,11 @@ def close(eps: float) -> float:
 
 
 RANDOM = (
-    "the output {} is another one each time in evaluation: whether a sample's is its own cannot be "
-    "told"
+    "the output {} changes from call to call in eval mode: whether it depends on the other samples "
+    "cannot be checked"
 )
 """A warning."""
-UNTOLD = "no floating output belongs to a sample: none is compared alone and in a batch"
+UNTOLD = "no floating-point output belongs to a sample: none was compared alone and in a batch"
 """A note."""
 
 

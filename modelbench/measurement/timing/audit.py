@@ -74,20 +74,20 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
     if groups:
         low, high = groups
         found.append(
-            f"samples come in two groups, about {low:.4g} and {high:.4g} ms, and the median is of "
-            "one of them; look for another process, a change of clock, or two paths in the model"
+            f"samples are bimodal, around {low:.4g} and {high:.4g} ms, and the median is of one "
+            "mode; look for another process, a clock change, or two code paths in the model"
         )
     drift = trend(array)
     if drift is not None:
         found.append(
-            f"samples drift by {drift:+.1%} from first to last, so that there is no one median; "
-            "raise test.benchmark.warmup_s, or look for heat and leaks"
+            f"samples drift by {drift:+.1%} from first to last, so there is no single median; "
+            "raise test.benchmark.warmup_s, or look for overheating and leaks"
         )
     few = too_correlated(len(array), statistics.effective)
     if few and not groups and drift is None:
         found.append(
-            f"samples hang together: {len(array)} are worth {statistics.effective:.0f} independent "
-            "ones, too few for an interval that can be trusted; raise test.benchmark.budget_s"
+            f"samples are correlated: {len(array)} are worth {statistics.effective:.0f} "
+            "independent ones, too few for a reliable interval; raise test.benchmark.budget_s"
         )
     return found
 
@@ -98,7 +98,7 @@ def of_threads(threads: int) -> list[str]:
     if threads <= allowed:
         return []
     return [
-        f"torch uses {threads} threads, but this process may use {allowed:g} cores (a quota or an "
+        f"torch uses {threads} threads, but this process may use {allowed:g} cores (CPU quota or "
         f"affinity); set device.threads={max(1, int(allowed))}"
     ]
 
@@ -110,30 +110,30 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
     others = (after.busy - before.busy - (after.mine - before.mine)) / seconds
     if others > FEW:
         named = _busiest(before, after, seconds)
-        who = f", most of it {named}" if named else ""
-        yield f"other processes took {others:.2f} cores{who}; end them, or wait until they are done"
+        who = f", mostly {named}" if named else ""
+        yield f"other processes used {others:.2f} cores{who}; stop them, or wait until they finish"
     stolen = (after.stolen - before.stolen) / seconds
     if stolen > FEW:
         yield (
             f"the hypervisor gave {stolen:.2f} cores of this machine to others (steal); measure "
-            "again later, or on a machine of your own"
+            "again later, or on a dedicated machine"
         )
     swapped = after.swapped - before.swapped
     if swapped > 2**20:
-        yield f"{swapped / 2**20:.0f} MiB were swapped; free memory, or take smaller sizes"
+        yield f"{swapped / 2**20:.0f} MiB were swapped; free memory, or use smaller sizes"
     if after.throttled > before.throttled:
         times = after.throttled - before.throttled
-        yield f"a CPU quota stopped the process {times} times; lower device.threads"
+        yield f"a CPU quota throttled the process {times} times; lower device.threads"
     if before.limit and after.limit and after.limit.hits > before.limit.hits:
         yield (
-            f"the process ran into its control group's limit of {after.limit}, where the kernel "
-            "takes cached files from it; raise the limit, or take smaller sizes"
+            f"the process hit its cgroup memory limit of {after.limit}, at which the kernel "
+            "reclaims its page cache; raise the limit, or use smaller sizes"
         )
     if before.megahertz and after.megahertz:
         change = after.megahertz / before.megahertz - 1
         if abs(change) > 0.1:
             yield (
-                f"the CPU's clock changed by {change:+.0%}; fix it (governor 'performance', no "
+                f"the CPU's clock changed by {change:+.0%}; lock it (governor 'performance', no "
                 "turbo), or plug in the charger"
             )
     if before.gpu and after.gpu:

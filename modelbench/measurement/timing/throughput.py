@@ -64,18 +64,18 @@ def grow(
             ratio = size / points[-1].size
             ended = _too_much(points[-1], ratio, meter.peak(), rule, device)
             if ended:
-                return Growth(points, f"not beyond {points[-1].size}: {ended}")
+                return Growth(points, f"stopped at {points[-1].size}: {ended}")
         try:
             timing = time_call(call_at(size), rule, device)
         except Skip as skip:  # such as a prompt that leaves no room for a token
             if not points:
                 raise
-            return Growth(points, f"not beyond {points[-1].size}: {skip}")
+            return Growth(points, f"stopped at {points[-1].size}: {skip}")
         except Exception as error:  # the model's code may raise anything
             if _out_of_memory(error):
-                return Growth(points, f"{size} is out of memory")
+                return Growth(points, f"out of memory at {size}")
             log.exception("size %s", size)
-            return Growth(points, f"{size} fails", f"{size} fails: {in_one_line(error)}")
+            return Growth(points, f"fails at {size}", f"{size} fails: {in_one_line(error)}")
         median = sorted(timing.samples_ms)[len(timing.samples_ms) // 2]
         points.append(Point(size, median, size * repeated / median * 1e3))
     return Growth(points, None)
@@ -95,8 +95,8 @@ def _out_of_memory(error: Exception) -> bool:
 
 def _too_much(last: Point, ratio: float, held: int, rule: Rule, device: torch.device) -> str | None:
     if last.p50_ms * ratio > rule.budget_s * 1e3:
-        return f"a call would take about {last.p50_ms * ratio / 1e3:.1f} s"
+        return f"the next call would take about {last.p50_ms * ratio / 1e3:.1f} s"
     wanted, there = held * ratio, free(device)
     if wanted > there / 2:
-        return f"it would take about {wanted / 2**30:.1f} GiB of {there / 2**30:.1f} GiB free"
+        return f"the next would take about {wanted / 2**30:.1f} GiB of {there / 2**30:.1f} GiB free"
     return None

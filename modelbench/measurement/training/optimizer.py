@@ -15,6 +15,6 @@ def checked_optimizer(optimizer: Any) -> None:
     """Raise ValueError unless it names a class with its arguments."""
     if not isinstance(optimizer, Mapping) or "_target_" not in optimizer:
         raise ValueError(
-            f"optimizer={optimizer}: expected _target_: torch.optim.AdamW or another one, with its "
-            "arguments"
+            f"optimizer={optimizer}: expected _target_: torch.optim.AdamW or another optimizer, "
+            "with its arguments"
         )

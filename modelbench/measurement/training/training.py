@@ -46,7 +46,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     if not trained:
         count = sum(1 for _ in model.parameters())
-        frozen = f"all {count} are frozen" if count else "it has no parameters"
+        frozen = f"all {count} parameters are frozen" if count else "it has no parameters"
         raise Skip(f"{type(model).__name__} has nothing to train: {frozen}")
     return trained
 
@@ -57,7 +57,7 @@ def loss_of(workload: Workload, outputs: Any, batch: Batch) -> Tensor:
     if workload.measure is None and not any(t.is_floating_point() for t in tensors):
         kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors})
         raise Skip(
-            "there is nothing to train towards: no output is floating-point ("
+            "there is no training objective: no output is floating-point ("
             f"{', '.join(kinds) or 'none is a tensor'}), and the model's YAML names no loss"
         )
     return workload.loss(outputs, batch)
@@ -149,19 +149,19 @@ class Trainer:
         """Return the loss as a number; raises TrainingError where it is none."""
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise TrainingError(f"the loss is {found}; expected a tensor with one number")
+            raise TrainingError(f"the loss is {found}; expected a scalar tensor")
         value = float(loss.detach())
         if not math.isfinite(value):
             seed_all(self._workload.seed + number)  # for dropout as it was
             layer = first_not_finite(self.model, partial(self._forward, batch))
-            where = f"first from {layer}" if layer else "from no layer, but from the loss itself"
+            where = f"first from {layer}" if layer else "in the loss itself, not in a layer"
             raise TrainingError(
                 f"step {number}: the loss is {value}, {where}{self._wrong_weight()}"
             )
         if not loss.requires_grad:
             raise TrainingError(
                 "the loss has no gradient: it is detached from every trainable parameter, by "
-                "detach(), no_grad(), item() or an operation on numbers"
+                "detach(), no_grad(), item() or an operation outside torch"
             )
         return value
 
@@ -170,11 +170,11 @@ class Trainer:
             gradient = parameter.grad
             if gradient is not None and not bool(torch.isfinite(gradient).all()):
                 return f"step {number}: the gradient of {name} holds NaN or infinity"
-        return f"step {number}: the gradients are too large to be added up"
+        return f"step {number}: the norm of the gradients overflows"
 
     def _wrong_weight(self) -> str:
         names = [n for n, p in self.trained.items() if not bool(torch.isfinite(p).all())]
-        return f"; the weights {names[0]} hold NaN or infinity already" if names else ""
+        return f"; the weights {names[0]} already hold NaN or infinity" if names else ""
 
 
 def furthest(one: list[Step], other: list[Step]) -> float:

@@ -24,7 +24,7 @@ NEAREST = 3
 def entry(library: str, arch: str | None) -> dict[str, Any]:
     """Return what a library tells of one name; raises ValueError or LookupError."""
     if arch is None:
-        raise ValueError(f"model.arch: missing; expected a name of {library}, {_such(library)}")
+        raise ValueError(f"model.arch: missing; expected a {library} model, {_such(library)}")
     spec = importlib.util.find_spec(library)
     if spec is None or spec.origin is None:
         raise LookupError(
@@ -38,7 +38,11 @@ def entry(library: str, arch: str | None) -> dict[str, Any]:
         entries = _read(file)
     if str(arch) not in entries:
         close = difflib.get_close_matches(str(arch), entries, n=NEAREST, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(close)}?" if close else f"; it has {_such(library)}"
+        hint = (
+            f"; did you mean {' or '.join(close)}?"
+            if close
+            else f"; expected a name {_such(library)}"
+        )
         raise ValueError(f"model.arch={arch}: unknown to {library} {version}{hint}")
     found: dict[str, Any] = entries[str(arch)]
     return found
@@ -80,5 +84,7 @@ def _ask(library: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
-        raise LookupError(f"model={library}: gave no list ({first_line(error)})") from error
+        raise LookupError(
+            f"model={library}: returned no model list ({first_line(error)})"
+        ) from error
     return found

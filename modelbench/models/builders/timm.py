@@ -23,7 +23,7 @@ def describe(
     from_library = weights == "pretrained" and file is None
     if from_library and not told.get("hub"):
         raise ValueError(
-            f"model.arch={arch}: timm has no trained weights for it; expected "
+            f"model.arch={arch}: timm has no pretrained weights for it; expected "
             "model.checkpoint=FILE, a state dict, or model.weights=random"
         )
     build: Keys = {"_target_": "timm.create_model", "model_name": arch, "pretrained": from_library}

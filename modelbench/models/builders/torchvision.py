@@ -33,19 +33,19 @@ def describe(
     kind = KINDS.get(told["kind"])
     if told["kind"] == "quantization":
         raise ValueError(
-            f"model.arch={arch}: is quantized already, for a runtime that torch gives up; expected "
+            f"model.arch={arch}: is already quantized, with an API that torch deprecates; expected "
             f"model.arch={str(arch).removeprefix('quantized_')}, with precision=int8"
         )
     if kind is None:
         raise ValueError(
-            f"model.arch={arch}: a kind that is not known here ({told['kind']}); write a YAML with "
+            f"model.arch={arch}: an unknown kind of model ({told['kind']}); write a YAML with "
             f"build: {{_target_: torchvision.models.get_model, name: {arch}}} and its inputs"
         )
     file = checked_file(checkpoint, weights)
     from_library = weights == "pretrained" and file is None
     if from_library and told["url"] is None:
         raise ValueError(
-            f"model.arch={arch}: torchvision has no trained weights for it; expected "
+            f"model.arch={arch}: torchvision has no pretrained weights for it; expected "
             "model.checkpoint=FILE, a state dict, or model.weights=random"
         )
     build: Keys = {

@@ -14,13 +14,13 @@ def checked_file(checkpoint: str | None, weights: str) -> str | None:
     path = Path(checkpoint)
     if weights != "pretrained":
         raise ValueError(
-            f"model.checkpoint={checkpoint}: model.weights={weights} reads none; expected "
+            f"model.checkpoint={checkpoint}: model.weights={weights} loads none; expected "
             "model.weights=pretrained"
         )
     if path.is_dir():
-        raise ValueError(f"model.checkpoint={path} is a folder; expected the file of a state dict")
+        raise ValueError(f"model.checkpoint={path} is a folder; expected a state dict file")
     if not path.is_file():
-        raise ValueError(f"model.checkpoint={path}: there is no such file")
+        raise ValueError(f"model.checkpoint={path}: no such file")
     return checkpoint
 
 

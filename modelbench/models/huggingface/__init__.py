@@ -20,8 +20,7 @@ def describe(checkpoint: str | None, weights: str, trust_remote_code: bool) -> K
     """
     if checkpoint is None:
         raise ValueError(
-            "model.checkpoint: missing; expected a folder that save_pretrained wrote, or an id on "
-            "the hub"
+            "model.checkpoint: missing; expected a folder written by save_pretrained, or a Hub id"
         )
     folder = Path(fetch(str(checkpoint), weights=False, code=trust_remote_code))
     if folder.is_file():

@@ -56,8 +56,8 @@ def _pipeline(found: Files, classes: Mapping[str, str]) -> Keys:
                and not (found.folder / p).is_dir()]  # fmt: skip
     if lacking:
         raise ValueError(
-            f"model.checkpoint={found.told}: has no {', '.join(lacking)}, which its pipeline reads "
-            "the prompt with; expected what save_pretrained of the pipeline writes"
+            f"model.checkpoint={found.told}: has no {', '.join(lacking)}, which its pipeline needs "
+            "to read the prompt; expected a folder written by the pipeline's save_pretrained"
         )
     shrinks = 2 ** (len(vae.get("block_out_channels", [1] * 4)) - 1)
     packs = denoiser.get("patch_size") or 2

@@ -35,12 +35,13 @@ class Files:
             read: Any = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(
-                f"model.checkpoint={self.told}: has no {file}; expected what save_pretrained writes"
+                f"model.checkpoint={self.told}: has no {file}; expected a folder written by "
+                "save_pretrained"
             ) from None
         except (OSError, ValueError) as error:
             raise ValueError(f"model.checkpoint: {path} cannot be read ({error})") from None
         if not isinstance(read, dict):
-            raise ValueError(f"model.checkpoint: {path} holds no mapping")
+            raise ValueError(f"model.checkpoint: {path} is not a JSON object")
         return read
 
     def recipe(self, library: str, name: str, part: str = "") -> Keys:
@@ -83,9 +84,9 @@ class Files:
         if self.processor and kind is None and "image_mean" not in self.processor:
             raise ValueError(
                 f"model.checkpoint={self.told}: its preprocessor_config.json is that of "
-                f"{other or 'another model'}, which makes no images, and the model takes some; "
-                "expected the processor that was saved with the model (or delete the file: images "
-                "are then scaled to 0..1)"
+                f"{other or 'another model'}, which makes no images, but the model takes images; "
+                "expected the processor saved with the model (or delete the file: images are then "
+                "scaled to 0..1)"
             )
         return source | ({"processor": str(self.folder)} if self.processor else {})
 
@@ -132,10 +133,10 @@ def not_understood(
     needed = [argument.name for argument in known if argument.required]
     lines = [f"{each}: {_such(each)}" for each in needed or [main]]
     further = [each.name for each in known if not each.required and each.name != main]
-    lines += [f"# and it may be given {', '.join(further)}"] if further else []
+    lines += [f"# optional: {', '.join(further)}"] if further else []
     inputs = "\n        ".join(lines)
     return f"""\
-model.checkpoint={found.told}: a {name} of {library}, a kind whose inputs cannot be told from its \
+model.checkpoint={found.told}: a {name} of {library}, whose inputs cannot be inferred from its \
 class and configuration; write them into my_configs/model/mine.yaml, and choose it with \
 --config-dir my_configs model=mine
       name: {found.folder.name}

@@ -57,8 +57,8 @@ def _class_name(found: Files, config: Keys) -> tuple[str, str]:
         return auto, str(code[auto]).rpartition("--")[2]
     if named is None:
         raise ValueError(
-            f"model.checkpoint={found.told}: its config.json names no architectures, so the class "
-            "is not known; save_pretrained of a model writes it"
+            f"model.checkpoint={found.told}: its config.json names no architectures, so its class "
+            "is unknown; a model's save_pretrained writes them"
         )
     return str(named), str(named)
 

@@ -23,14 +23,14 @@ BYTES = 4_500_000
 HEADLINES = {
     "structure/params": "parameters",
     "structure/macs_g": "multiply-accumulates",
-    "benchmark/*/p50_ms": "median of {}",
+    "benchmark/*/p50_ms": "median latency, {}",
     "memory/inference_peak_mib": "peak memory, inference",
     "memory/training_peak_mib": "peak memory, training",
-    "algorithm/loss_drop": "of the loss went in training",
+    "algorithm/loss_drop": "loss reduction in training",
     "algorithm/accuracy_after": "accuracy after training",
-    "quantization/int8/size_ratio": "of the size in int8",
-    "quantization/int8/speedup": "speed in int8, of fp32",
-    "quantization/int8/sqnr_db": "fidelity in int8",
+    "quantization/int8/size_ratio": "int8 size, of fp32",
+    "quantization/int8/speedup": "int8 speedup over fp32",
+    "quantization/int8/sqnr_db": "int8 fidelity (SQNR)",
 }
 PERCENT = {"share"}
 UNSAID = {"count", "exponent", "loss", "cosine", "output"}

@@ -13,16 +13,16 @@ LARGEST = 1_000_000
 
 # By how a file's name begins: what it shows. What stands behind the last `-` names its subject.
 TOLD = {
-    "model_graph_": "The architecture: modules as they ran, and what flowed between them",
+    "model_graph_": "The architecture: modules as they ran, and the tensors between them",
     "autograd_": "The graph of the backward pass",
-    "roofline": "Each phase below the roof that compute and memory set on this machine",
-    "latency-": "Every timed sample in order, and their distribution",
+    "roofline": "Roofline: each phase against this machine's compute and memory peaks",
+    "latency-": "Every timed sample in order, and the distribution",
     "dynamic-": "How latency, memory and multiply-accumulates grow with the size",
-    "training": "The loss and the norm of the gradient over the steps",
-    "quantization": "Each precision: its size on disk against its fidelity and its speed",
-    "memory": "What memory consists of, estimated beside measured",
+    "training": "Loss and gradient norm over the steps",
+    "quantization": "Each precision: size on disk against fidelity and speed",
+    "memory": "Memory by component, estimated and measured",
     "generate": "What the model generated",
-    "sweep-": "Jobs of the sweep over what was varied",
+    "sweep-": "The sweep's jobs over what was varied",
 }
 
 

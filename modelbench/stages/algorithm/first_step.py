@@ -25,12 +25,12 @@ def start_of_loss(report: Report, step: Step, *, pretrained: bool) -> None:
     if pretrained and loss > chance:
         report.warnings.append(
             f"the pretrained model's loss is {loss:.4g}, above the chance level of {chance:.4g}: "
-            "look at the weights and at the input"
+            "check the weights and the input"
         )
     if not pretrained and abs(loss - chance) > NEAR * chance:
         report.warnings.append(
-            f"the loss starts at {loss:.4g}, over {NEAR:.0%} away from the {chance:.4g} of a model "
-            "that guesses: look at the initialisation and at the loss"
+            f"the loss starts at {loss:.4g}, over {NEAR:.0%} away from the chance level of "
+            f"{chance:.4g}: check the initialisation and the loss"
         )
 
 
@@ -45,18 +45,18 @@ def optimizer_faults(
     _state(report, trainer)
     unmoved = [n for n in before.unmoved() if n not in trainer.unreached]
     if unmoved and all(group.get("lr") == 0 for group in optimizer.param_groups):
-        yield f"the learning rate is 0: {name} moves no parameter"
+        yield f"the learning rate is 0: {name} updates no parameter"
     elif unmoved := [n for n in unmoved if before.visible(n)]:
-        yield f"{name} does not move {listed(unmoved)}, in spite of its gradient"
+        yield f"{name} does not update {listed(unmoved)}, despite a nonzero gradient"
     try:
         wrong = before.wrong()
     except LookupError:
-        report.notes.append(f"{name}: no formula is known here, so its step was not checked")
+        report.notes.append(f"{name}: its update rule is unknown, so its step was not checked")
         return
     if wrong:
         yield (
-            f"{name}'s first step on {wrong} is not what its learning rate and weight decay make "
-            "by hand"
+            f"{name}'s first step on {wrong} differs from its update rule with this learning rate "
+            "and weight decay"
         )
 
 
@@ -74,12 +74,10 @@ def _state(report: Report, trainer: Trainer) -> None:
         if isinstance(value, Tensor) and value.shape == parameter.shape
     )
     report.details["optimizer"] = {"class": name, "state_mib": found / MIB}
-    report.notes.append(
-        f"{name} keeps {each:.2g} numbers for each parameter, {found / MIB:,.2f} MiB"
-    )
+    report.notes.append(f"{name} keeps {each:.2g} values per parameter, {found / MIB:,.2f} MiB")
     if found != wanted and each == int(each):  # what keeps rows and columns depends on the shape
         report.warnings.append(
-            f"{name} keeps {found / MIB:.2f} MiB, and {wanted / MIB:.2f} MiB were expected"
+            f"{name} keeps {found / MIB:.2f} MiB, expected {wanted / MIB:.2f} MiB"
         )
 
 

@@ -34,6 +34,6 @@ def look_for_leaks(report: Report, workload: Workload, model: nn.Module) -> None
     report.details["leak"] = found.share
     if found.matters:
         report.fail(
-            f"in eval mode a sample's output {found.output} depends on the others in its batch "
-            f"(by {found.share:.2g} of its size): look for statistics taken over the batch"
+            f"in eval mode a sample's output {found.output} depends on the other samples in its "
+            f"batch (by {found.share:.2g} of its RMS): look for statistics taken over the batch"
         )

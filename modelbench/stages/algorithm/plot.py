@@ -17,7 +17,7 @@ def draw_training(
 ) -> list[str]:
     """Draw both over the steps; `chance` is the loss of a model that knows nothing."""
     figure, row = panels(2)
-    named = ("loss", losses), ("norm of the gradient", norms)
+    named = ("loss", losses), ("gradient norm", norms)
     for panel, (name, values), (colour, marker, _) in zip(row, named, STYLES, strict=False):
         steps = range(1, len(values) + 1)
         panel.plot(steps, values, marker, color=colour, linestyle="-", markersize=3)

@@ -74,18 +74,18 @@ class Training:
                 before = None
             if number + 1 >= LEAST_STEPS and self._spent > budget_s:
                 self.report.notes.append(
-                    f"ended after {number + 1} of {self._most} steps: test.algorithm.budget_s spent"
+                    f"stopped after {number + 1} of {self._most} steps by test.algorithm.budget_s"
                 )
                 break
         if before is not None and self._steps:
-            self.report.notes.append("no step was taken, so that the optimizer was not checked")
+            self.report.notes.append("no step was taken, so the optimizer was not checked")
         self._figures(min_drop)
         if kept:
             count = f"{len(kept)} of {len(kept) + len(trained)} parameters"
             self.report.notes.append(f"frozen: {listed(list(kept))} ({count})")
         moved = [n for n, p in self._frozen.items() if not torch.equal(p.detach(), kept[n])]
         if moved:
-            self.report.fail(f"frozen, but moved: {listed(moved)}")
+            self.report.fail(f"frozen, but updated: {listed(moved)}")
         if self._steps:
             self._gradients()
         if self.report.failure is None:
@@ -99,7 +99,7 @@ class Training:
         steps = min(REPEATED, len(self._steps))
         if self.report.failure is not None or steps <= SAVED:
             return
-        self._context.say("taking the first steps again")
+        self._context.say("repeating the first steps")
         first = self._steps[:steps]
         self._trainer = self._new()  # the other one's memory is free before this one steps
         again = [self._trainer.step(number) for number in range(steps)]
@@ -107,24 +107,24 @@ class Training:
         self.report.details["repeat_difference"] = apart
         if apart > CLOSE:
             self.report.warnings.append(
-                f"the same seed gives other losses, up to {apart:.2g} apart: the model draws from "
-                "something else than the generators of Python, NumPy and torch, or has kernels "
-                "that are not deterministic"
+                f"the same seed gives different losses, up to {apart:.2g} apart: the model uses "
+                "random generators other than those of Python, NumPy and torch, or "
+                "nondeterministic kernels"
             )
-        self._context.say("going on from the checkpoint")
+        self._context.say("resuming from the checkpoint")
         self._trainer.load(self._file)
         resumed = [self._trainer.step(number) for number in range(SAVED, steps)]
         later = furthest(first[SAVED:], resumed)
         self.report.details["resume_difference"] = later
         if later > max(CLOSE, 2 * apart):
             self.report.fail(
-                f"saved after step {SAVED} and loaded again, the losses are up to {later:.2g} "
-                "apart: something that the model or the optimizer keeps is not in its state_dict"
+                f"resumed from a checkpoint after step {SAVED}, the losses are up to {later:.2g} "
+                "apart: some state of the model or the optimizer is not in its state_dict"
             )
         elif apart <= CLOSE:
-            how = "to the last bit" if max(apart, later) == EXACT else f"within {CLOSE:g}"
+            how = "bit for bit" if max(apart, later) == EXACT else f"within {CLOSE:g}"
             self.report.notes.append(
-                "the same seed gives the same losses, and so does going on from a checkpoint, "
+                "the same seed gives the same losses, and so does resuming from a checkpoint, "
                 f"{how}"
             )
 
@@ -140,8 +140,8 @@ class Training:
         if (needed := copies * weights) > 0.8 * there:
             raise Skip(
                 f"training needs over {needed / GIB:.1f} GiB for gradients, optimizer and the copy "
-                f"that its first step is held against, and {there / GIB:.1f} GiB are free; "
-                "test=memory predicts the training itself"
+                f"that its first step is checked against, but only {there / GIB:.1f} GiB are free; "
+                "test=memory estimates the training itself"
             )
 
     @property
@@ -206,7 +206,7 @@ class Training:
             told = not_falling(losses, norms, min_drop, rate)
             # The mean square of what a normalisation gives out hardly falls in any model.
             if self._workload.measure is None and drop > 0:
-                report.warnings.append(f"{told}; name a loss in the model's YAML to tell more")
+                report.warnings.append(f"{told}; name a loss in the model's YAML to check more")
             else:
                 report.fail(told)
 
@@ -217,8 +217,8 @@ class Training:
         self.report.details["dead_params"] = dead
         if dead and len(self._steps) > 1:
             self.report.warnings.append(
-                f"no gradient, or only zero, ever reached {listed(dead)}: not used, detached, or "
-                "behind an activation that is dead"
+                f"{listed(dead)} never received a nonzero gradient: unused, detached, or behind a "
+                "dead activation"
             )
 
     def _accuracy(self) -> float | None:
@@ -229,5 +229,5 @@ class Training:
     def leaks(self) -> None:
         """See that a sample's output in eval mode is its own."""
         if self.report.failure is None:
-            self._context.say("putting a sample among others")
+            self._context.say("checking for leaks between samples")
             look_for_leaks(self.report, self._workload, self._trainer.model)

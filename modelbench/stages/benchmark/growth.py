@@ -42,18 +42,18 @@ class Throughput:
             return
         if usual.value > self.rule.budget_s * 1e3:
             report.notes.append(
-                f"{phase}: a call takes {usual.value / 1e3:.1f} s, too long to try sizes of {axis} "
+                f"{phase}: a call takes {usual.value / 1e3:.1f} s, too long to sweep {axis} "
                 "within test.benchmark.throughput_s"
             )
             return
         if self.only:
-            report.notes.append(f"{phase}: {self.only}, not over {axis}")
+            report.notes.append(f"{phase}: {self.only}; no throughput over {axis}")
             return
         self.context.say(f"throughput of {phase} over {axis}")
         try:
             self._add(report, phase, axis, self._measured(phase, axis, sizes))
         except Skip as skip:
-            report.notes.append(f"{phase}, throughput over {axis} left out: {skip}")
+            report.notes.append(f"{phase}, throughput over {axis} skipped: {skip}")
 
     def _measured(self, phase: str, axis: str, sizes: list[int]) -> Growth:
         from modelbench.measurement.timing.throughput import grow

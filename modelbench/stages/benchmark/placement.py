@@ -36,15 +36,15 @@ class Placement:
         with torch.compiler.set_stance("force_eager"):  # what was compiled hides its operations
             cost = count_phase(prepare, self._converted.model, self._batch, quick=seconds < QUICK_S)
         if cost is None:
-            report.notes.append(f"{phase}: its MACs are not known, nor is its share of the peak")
+            report.notes.append(f"{phase}: its MACs and its share of the peak are unknown")
             return
         report.metric(f"{phase}/macs_g", cost.total / 1e9, "GMACs")
         report.metric(f"{phase}/moved_mb", cost.bytes / 1e6, "MB")
         if cost.uncounted:
             left_out = ", ".join(cost.uncounted)
-            report.notes.append(f"{phase}: its MACs and its share of the peak leave out {left_out}")
+            report.notes.append(f"{phase}: its MACs and its share of the peak exclude {left_out}")
         if not cost.total:
-            report.notes.append(f"{phase}: no MAC was counted, so it has no share of the peak")
+            report.notes.append(f"{phase}: no MACs were counted, so it has no share of the peak")
             return
         self._place(report, phase, Place(cost.total, cost.bytes, seconds, self._peaks()))
 
@@ -54,14 +54,14 @@ class Placement:
         self._places[phase] = place
         if place.peaks.disturbed:
             why = "; ".join(place.peaks.disturbed)
-            report.warnings.append(f"{phase}: the machine's peaks are too low, since {why}")
+            report.warnings.append(f"{phase}: the machine's measured peaks are too low: {why}")
         report.metric(f"{phase}/mfu", place.mfu, "share")
         report.metric(f"{phase}/bandwidth", place.bandwidth, "share")
         report.details[phase]["bound"] = place.bound
         if place.mfu > 1 and not place.peaks.disturbed:
             report.fail(
-                f"{phase}: {place.mfu:.2f} times the attainable rate of MACs, which cannot be: an "
-                "error in our counting; please report it"
+                f"{phase}: {place.mfu:.2f} times the attainable rate of MACs, which is impossible: "
+                "an error in modelbench's counting; please report it"
             )
 
     def _peaks(self, *, afresh: bool = False) -> Peaks:

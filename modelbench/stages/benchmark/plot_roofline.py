@@ -21,7 +21,7 @@ def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[s
     roof = np.minimum(peaks.macs_per_s, intensity * peaks.bytes_per_s)
     panel.loglog(intensity, roof / 1e9, color="black", linewidth=1.5)
     panel.text(
-        high, peaks.macs_per_s / 1e9, f"matrix products: {peaks.macs_per_s / 1e9:,.0f} GMACs/s ",
+        high, peaks.macs_per_s / 1e9, f"matmul peak: {peaks.macs_per_s / 1e9:,.0f} GMACs/s ",
         ha="right", va="bottom",
     )  # fmt: skip
     left = low * 1.5
@@ -30,11 +30,11 @@ def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[s
         ha="left", va="top", rotation_mode="anchor",
     )  # fmt: skip
     for (name, place), (colour, marker, _) in zip(places.items(), styles(), strict=False):
-        label = f"{name}: {place.mfu:.0%} of the peak, {place.bound}"
+        label = f"{name}: {place.mfu:.0%} of peak, {place.bound}-bound"
         rate = place.macs / place.seconds / 1e9
         panel.plot(place.intensity, rate, marker, color=colour, markersize=9, label=label,
                    markeredgecolor="black", linestyle="none")  # fmt: skip
     plain_logs(panel.xaxis, panel.yaxis)
-    panel.set(xlabel="MACs for each byte moved", ylabel="GMACs/s", title=title)
+    panel.set(xlabel="arithmetic intensity, MACs per byte moved", ylabel="GMACs/s", title=title)
     panel.legend(loc="lower right")
     return saved(figure, directory, "plots/roofline")

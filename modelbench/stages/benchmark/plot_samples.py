@@ -47,11 +47,11 @@ def latency(phase: str, found: Samples, title: str, directory: Path) -> list[str
     for panel in (order, spread):
         panel.axhline(median, color="black", linewidth=1.2, label=told)
         if interval is not None:
-            told_interval = f"95%: {interval[0]:,.4g} to {interval[1]:,.4g} ms"
+            told_interval = f"95% CI: {interval[0]:,.4g} to {interval[1]:,.4g} ms"
             panel.axhspan(*interval, color="black", alpha=0.2, linewidth=0, label=told_interval)
     for panel in (order, spread):
         panel.xaxis.get_major_locator().set_params(integer=True)
-    order.set(xlabel="sample", ylabel="ms", ylim=shown, title=title)
+    order.set(xlabel="sample", ylabel="latency, ms", ylim=shown, title=title)
     spread.set(xlabel="samples", title=f"{outside:,} outside the plot" if outside else "")
     spread.legend(loc="upper right", fontsize="small")
     return saved(figure, directory, f"plots/latency-{file_name(phase)}")

@@ -48,12 +48,12 @@ def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -
         report.warnings.append(f"{phase}: {timing.stopped}; {few}; {more}")
     elif found.interval is not None and found.samples < LEAST_TOLD:
         report.notes.append(
-            f"{phase}: {timing.stopped}; the interval takes its {found.samples} samples as "
-            f"independent, which fewer than {LEAST_TOLD} cannot show"
+            f"{phase}: {timing.stopped}; the interval assumes that its {found.samples} samples "
+            f"are independent, which fewer than {LEAST_TOLD} cannot show"
         )
     if not timing.settled and found.samples > 1:
         report.warnings.append(
-            f"{phase}: times had not settled after {len(timing.warmup_ms)} calls of warm-up; raise "
+            f"{phase}: times had not stabilised after {len(timing.warmup_ms)} warm-up calls; raise "
             "test.benchmark.warmup_s"
         )
 

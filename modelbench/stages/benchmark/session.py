@@ -65,7 +65,7 @@ class Session:
         try:
             call = self._workload.phase(phase, self._model, self._batch)
         except Skip as skip:
-            report.notes.append(f"{phase} left out: {skip}")
+            report.notes.append(f"{phase} skipped: {skip}")
             return
         if self._converted.compiles:  # what that takes is no latency
             self._context.say(f"compiling {phase}")
@@ -73,11 +73,11 @@ class Session:
         timing, found = self._timed(phase, call)
         self._own_figures(phase, call, len(timing.samples_ms))
         if timing.stream_ms:
-            with self._part(f"{phase}, its kernels"):
+            with self._part(f"{phase}, kernel times"):
                 self._kernels(phase, call, found.median)
         if self._placement is not None:
-            self._context.say(f"counting what {phase} computes and moves")
-            with self._part(f"{phase}, its share of the peak"):
+            self._context.say(f"counting MACs and bytes moved of {phase}")
+            with self._part(f"{phase}, share of the peak"):
                 self._placement.add(report, phase, found.median / 1e3)
 
     def _timed(self, phase: str, call: Phase) -> tuple[Timing, Statistics]:
@@ -103,11 +103,11 @@ class Session:
         """Add what only the phase can tell, such as time to first token, or show: an image."""
         report = self.report
         if hasattr(call, "figures"):
-            with self._part(f"{phase}, its own figures"):
+            with self._part(f"{phase}, its own metrics"):
                 for name, metric in call.figures(samples).items():
                     report.metric(f"{phase}/{name}", metric.value, metric.unit)
         if hasattr(call, "save"):
-            with self._part(f"{phase}, saving what it made"):
+            with self._part(f"{phase}, saving its output"):
                 report.artifacts += call.save(self._context.directory)
         report.details[phase] |= getattr(call, "details", {})
         report.notes += [f"{phase}: {note}" for note in getattr(call, "notes", ())]
@@ -120,8 +120,8 @@ class Session:
         self.report.metric(f"{phase}/kernels_ms", spent, "ms")
         if spent < BUSY * median_ms:
             self.report.notes.append(
-                f"{phase}: kernels run for {spent / median_ms:.0%} of the time; for the rest the "
-                "device waits for the CPU to launch them (larger batches, or torch.compile)"
+                f"{phase}: kernels run for {spent / median_ms:.0%} of the time; otherwise the "
+                "device waits for launches from the CPU (try larger batches, or torch.compile)"
             )
 
     def throughput(self, sizes: Mapping[str, Sequence[int]], seconds: float) -> None:
@@ -131,7 +131,7 @@ class Session:
         """
         axes, converted = self._workload.axes, self._converted
         one = converted.fixed_sizes or converted.compiles
-        only = "in this precision made for one size" if one else None
+        only = "in this precision the sizes are fixed" if one else None
         rule = brief(self._rule, seconds)
         found = Throughput(self._workload, self._context, self._model, converted.batch, rule, only)
         wanted = [(phase, "batch_size") for phase in self._phases]
@@ -148,7 +148,7 @@ class Session:
         with self._part("plots"):
             draw_samples(report, name, context.directory)
         if self._placement is not None:
-            with self._part("plot of the roofline"):
+            with self._part("roofline plot"):
                 self._placement.draw(report, name, context.directory)
         report.details["state"] = state(context.device)
         report.warnings += of_threads(report.details["state"]["torch_threads"])

@@ -88,7 +88,7 @@ class AxisTrials:
         }
         grows = add_exponents(report, self.name, fits)
         if grows:
-            self._notes.append(f"grows by the power of: {', '.join(grows)}")
+            self._notes.append(f"scaling exponents: {', '.join(grows)}")
         if told := self._borders.told():
             self._notes.insert(0, told)
         if told and (constraints := self.constraints) is not None:
@@ -107,7 +107,7 @@ class AxisTrials:
         if found is None or found.peak <= self._all.most:
             return True
         self._notes.append(
-            f"{size:,} needs {found.peak / GIB:.1f} GiB, and was not run (test.dynamic.memory_mib)"
+            f"{size:,} needs {found.peak / GIB:.1f} GiB and was not run (test.dynamic.memory_mib)"
         )
         return False
 
@@ -188,7 +188,7 @@ class AxisTrials:
             elif name == "alone":  # else there is no mask
                 notes.append(UNTOLD)
         elif name == "not square":
-            notes.append("also not square" if outcome.error is None else "square only")
+            notes.append("also non-square" if outcome.error is None else "square only")
 
     def _memory(self) -> Power | None:
         """Fit what a call takes beyond the weights, as estimated, from the usual size up."""

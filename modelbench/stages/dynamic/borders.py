@@ -91,7 +91,7 @@ class Borders:
         if usual not in self._good:
             return
         end_s = self._all.search_s
-        self._all.context.say(f"finding which {self._name} it takes, by running it")
+        self._all.context.say(f"searching for valid sizes of {self._name}, by running the model")
         task = partial(constraints_by_running, axis=self._name, far=max(self._good), end_s=end_s)
         (found,) = self._all.do([task])
         if isinstance(found, SizeConstraints):
@@ -175,7 +175,7 @@ class Borders:
             return
         found = None
         if estimated is not None and estimated.largest.error is not None:
-            self.notes.append(f"its memory is not estimated: {estimated.largest.error}")
+            self.notes.append(f"its memory could not be estimated: {estimated.largest.error}")
         elif estimated is not None and constraints.claims(estimated.largest.size):
             found = estimated.largest.size
         if found is not None and found < max(self._good):  # no time was left to look further
@@ -187,8 +187,7 @@ class Borders:
         if largest == found and estimated is not None and largest in self._ran:
             told, run = estimated.largest.peak, self._ran[largest].peak
             self.notes.append(
-                f"{largest:,} takes {told / MIB:,.0f} MiB (estimated; {run / MIB:,.0f} when it was "
-                "run)"
+                f"{largest:,} takes {told / MIB:,.0f} MiB (estimated; {run / MIB:,.0f} measured)"
             )
 
     def hold_to_estimates(self, estimates: Mapping[int, int]) -> None:
@@ -205,9 +204,8 @@ class Borders:
         size = max(wrong, key=lambda n: abs(wrong[n][1] / wrong[n][0] - 1))
         told, found = wrong[size]
         self._report.warnings.append(
-            f"{self._name}={size}: {found / MIB:,.0f} MiB when it was run, "
-            f"{missed_by(told, found)} than the {told / MIB:,.0f} estimated: what the kernels need "
-            "for themselves"
+            f"{self._name}={size}: {found / MIB:,.0f} MiB measured, "
+            f"{missed_by(told, found)} than the {told / MIB:,.0f} estimated: kernel workspaces"
         )
 
     def _hold_to_limits(self, constraints: SizeConstraints) -> None:
@@ -241,7 +239,7 @@ class Borders:
         if wider:
             kind = "any size" if step == 1 else f"multiples of {step}"
             upto = "up" if most is None else f"to {most:,}"
-            self.notes.append(f"model.limits allows {kind} from {max(least, step):,} {upto} only")
+            self.notes.append(f"model.limits allows only {kind} from {max(least, step):,} {upto}")
 
     def _allowed(self, size: int) -> bool:
         return self._all.workload.takes(self._name, size)

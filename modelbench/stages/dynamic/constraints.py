@@ -124,10 +124,10 @@ class SizeConstraints:
         if self.step is None:
             sizes = sorted({self._start, *self.also})
             if not self.complete and len(sizes) == 1:
-                return f"{sizes[0]:,}; no time was left to find others"
+                return f"{sizes[0]:,}; no time was left to search for others"
             only = " only" if len(sizes) == 1 else ""
-            return f"{_listed(sizes)}{only}, of those that were tried"
-        kind = f"every {self.step}th size"
+            return f"{_listed(sizes)}{only}, of the sizes tried"
+        kind = f"steps of {self.step}"
         if self.step == 1:
             kind = "any size"
         elif self.divisor:
@@ -147,13 +147,13 @@ class SizeConstraints:
             yield f"{_listed(beyond)} {'does' if len(beyond) == 1 else 'do'} not work"
         for low, high in ((self.below, self.least), (self.most, self.above)):
             if low is not None and high is not None and high - low > step:
-                yield f"between {low:,} and {high:,} none was tried"
+                yield f"none tried between {low:,} and {high:,}"
         if run is not None and run < self.most:
-            yield (f"run to {run:,}, " if run else "") + f"on shapes alone to {self.most:,}"
+            yield (f"run up to {run:,}, " if run else "") + f"shape-only up to {self.most:,}"
         elif self.above is None:
-            yield f"tried to {self.most:,}"
+            yield f"tried up to {self.most:,}"
         if not self.complete:
-            yield "not all was tried"
+            yield "search incomplete"
 
 
 def _listed(sizes: list[int]) -> str:

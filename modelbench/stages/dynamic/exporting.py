@@ -34,7 +34,7 @@ class Exported:
             return f"torch.export fails: {self.error}"
         parts = [f"{', '.join(self.dynamic)} dynamic"] if self.dynamic else []
         parts += [f"{axis} fixed at {size}" for axis, size in (self.fixed or {}).items()]
-        return f"torch.export works, {'; '.join(parts) or 'with no axis to leave open'}"
+        return f"torch.export works, {'; '.join(parts) or 'with no axis to make dynamic'}"
 
 
 def try_export(workload: Workload, others: Mapping[str, int], send: Send) -> None:

@@ -32,16 +32,16 @@ def compared(report: Report, name: str, found: Difference) -> list[str]:
         return []
     report.details[name] = found.share
     if not found.matters:
-        how = {"alone": "alone and in a batch", "padded": "with padding behind it"}[name]
+        how = {"alone": "alone and in a batch", "padded": "with and without trailing padding"}[name]
         return [f"a sample's output is the same {how}"]
     if name == "alone":
         report.fail(
-            f"a sample's output {found.output} is another one alone than in a batch (by "
-            f"{found.share:.2g} of its size): look for statistics taken over the batch"
+            f"a sample's output {found.output} differs when it is run alone and in a batch (by "
+            f"{found.share:.2g} of its RMS): look for statistics taken over the batch"
         )
     else:
         report.warnings.append(
-            f"the output {found.output} is another one with padding behind it that "
-            f"attention_mask covers (by {found.share:.2g} of its size)"
+            f"the output {found.output} changes with trailing padding that attention_mask masks "
+            f"(by {found.share:.2g} of its RMS)"
         )
     return []

@@ -8,7 +8,7 @@ from pathlib import Path
 from modelbench.results.canvas import panels, plain_logs, saved, sized_axis, styles
 
 LABELS = {
-    "p50_ms": "median of a call, ms",
+    "p50_ms": "median latency, ms",
     "peak_mib": "peak memory, MiB",
     "macs_g": "GMACs",
 }

@@ -38,7 +38,7 @@ class Resized:
                 more = size - self._axes[axis]
                 shape = [a + s * more for a, s in zip(shape, self._slopes[axis][name], strict=True)]
             if any(length != int(length) for length in shape):
-                raise ValueError(f"{name} would be {shape}; expected whole numbers")
+                raise ValueError(f"{name} would be {shape}; expected integers")
             whole = [int(length) for length in shape]
             return torch.empty(whole, dtype=own.dtype, device=own.device)
 

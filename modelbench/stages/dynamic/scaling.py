@@ -38,7 +38,7 @@ class Scaling:
 
     def estimate(self) -> None:
         """Find on shapes alone what the model needs and what each size will take."""
-        self._context.say("finding which sizes it takes, on shapes alone")
+        self._context.say("searching for valid sizes with fake tensors")
         wanted = {axis: self._sizes(axis) for axis in self._workload.axes}
         session = self._session
         act = partial(estimate, self._workload, wanted, session.most, session.search_s)
@@ -46,9 +46,11 @@ class Scaling:
             session.weights, *axes = isolated(act, self._context.device)
             self._estimated = {axis.name: axis for axis in axes}
         except Exception as error:  # which operations refuse shapes alone cannot be listed
-            log.info("on shapes alone", exc_info=True)
+            log.info("with fake tensors", exc_info=True)
             why = str(error) if isinstance(error, Ended) else in_one_line(error)
-            self.report.notes.append(f"sizes are tried for real only: on shapes alone {why}")
+            self.report.notes.append(
+                f"sizes are tried only by running the model; with fake tensors: {why}"
+            )
 
     def run(self) -> None:
         """Call the model at each size of each axis."""
@@ -64,8 +66,9 @@ class Scaling:
         report, session = self.report, self._session
         if self._trials and not any(t.passed or t.failed for t in self._trials):
             raise Skip(
-                f"no size takes {session.most / MIB:,.0f} MiB or less (test.dynamic.memory_mib, "
-                f"and half of what is free); the weights alone are {session.weights / MIB:,.0f} MiB"
+                f"every size takes over {session.most / MIB:,.0f} MiB (test.dynamic.memory_mib, "
+                "and half of the free memory); the weights alone take "
+                f"{session.weights / MIB:,.0f} MiB"
             )
         report.metric("passed", sum(t.passed for t in self._trials), "count")
         report.metric("failed", sum(t.failed for t in self._trials), "count")
@@ -75,7 +78,7 @@ class Scaling:
         broken = [t.name for t in self._trials if t.failed and not t.passed]
         if broken:
             usual = ", ".join(f"{axis}={size}" for axis, size in self._workload.axes.items())
-            report.fail(f"no size of {', '.join(broken)} works; the usual ones are {usual}")
+            report.fail(f"no size of {', '.join(broken)} works; the defaults are {usual}")
 
     def _sizes(self, axis: str) -> list[int]:
         if axis in self._wanted:

@@ -83,7 +83,7 @@ class Footprint:
                 "training", partial(estimate_training, self._workload, given)
             )
         except Skip as skip:
-            self.report.notes.append(f"training left out: {skip}")
+            self.report.notes.append(f"training skipped: {skip}")
             return
         if estimated is not None:
             for part in ("gradients", "optimizer", "activations"):
@@ -97,7 +97,7 @@ class Footprint:
         try:
             measured, *allocators = self._isolated(partial(measure, tight=True))
         except (Skip, TrainingError) as why:  # which the stage `algorithm` judges
-            self.report.notes.append(f"training left out: {why}")
+            self.report.notes.append(f"training skipped: {why}")
             return
         self._metric("training_peak_mib", measured.peak)
         if self._context.device.type == "cpu":
@@ -114,7 +114,7 @@ class Footprint:
 
     def _usual(self, measure: Callable[..., None], tight: int) -> None:
         """Measure what the allocator holds when it keeps what is freed; it may be too much."""
-        why = f"{free(self._context.device) / GIB:.1f} GiB are free"
+        why = f"only {free(self._context.device) / GIB:.1f} GiB are free"
         if KEPT * tight < free(self._context.device):
             try:
                 (usual,) = self._isolated(measure)
@@ -123,7 +123,7 @@ class Footprint:
             else:
                 self._metric("training_resident_mib", usual.peak)
                 return
-        self.report.notes.append(f"training_resident_mib left out: {why}")
+        self.report.notes.append(f"training_resident_mib skipped: {why}")
 
     def draw(self) -> None:
         """Draw what it consists of, estimated beside measured."""
@@ -151,7 +151,7 @@ class Footprint:
         except Exception as error:  # which operations refuse shapes alone cannot be listed
             log.info("estimating %s", what, exc_info=True)
             self.report.notes.append(
-                f"{what} is not estimated: on shapes alone {in_one_line(error)}"
+                f"{what} could not be estimated with fake tensors: {in_one_line(error)}"
             )
             return None
         return estimated
@@ -161,7 +161,7 @@ class Footprint:
         if estimated is None or estimated.peak <= self._margin * there:
             return True
         self.report.notes.append(
-            f"{what} is estimated only: it needs {estimated.peak / GIB:.1f} GiB, and "
+            f"{what} is only estimated: it needs {estimated.peak / GIB:.1f} GiB, but only "
             f"{there / GIB:.1f} GiB are free"
         )
         return False
@@ -176,7 +176,7 @@ class Footprint:
         }
         told, found = both["peak"]
         report.notes.append(
-            f"{what}: {found / MIB:,.0f} MiB at most, {told / MIB:,.0f} estimated ("
+            f"{what}: peak {found / MIB:,.0f} MiB, {told / MIB:,.0f} estimated ("
             + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
             + ")"
         )
@@ -189,8 +189,8 @@ class Footprint:
             for part in wrong
         )
         report.warnings.append(
-            f"{what}: its peak misses the prediction by {(found - told) / told:+.0%}, in "
-            + (which or "what the kernels need for themselves while they run")
+            f"{what}: its peak misses the estimate by {(found - told) / told:+.0%}, in "
+            + (which or "kernel workspaces")
         )
 
     def _layers(self, estimated: Training) -> None:
@@ -206,7 +206,7 @@ class Footprint:
             f"{path or 'outside layers'} {size / MIB:,.1f}" for path, size in ranked[:SHOWN]
         )
         if most:
-            self.report.notes.append(f"most is kept for the backward pass by, in MiB: {most}")
+            self.report.notes.append(f"largest activations kept for backward, in MiB: {most}")
 
     def _metric(self, name: str, size: int) -> None:
         self.report.metric(name, size / MIB, "MiB")

@@ -119,7 +119,7 @@ def _without_numbers(workload: Workload, act: Callable[[nn.Module, Batch], Any])
     except Skip:
         raise
     except Exception:  # one that looks at its own weights while it is made
-        log.info("the model cannot be made on shapes alone", exc_info=True)
+        log.info("the model cannot be built with fake tensors", exc_info=True)
     with torch.compiler.set_stance("force_eager"):
         return on_shapes(workload.build(), workload.batch(), act)
 

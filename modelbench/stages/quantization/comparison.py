@@ -79,7 +79,7 @@ class Comparison:
         self._samples = Samples(self._workload, self._model, self._budget_s)
         if self._workload.pretrained is None:
             self.report.notes.append(
-                "weights=random: fidelity is that of weights as built, which may tell little of "
+                "weights=random: fidelity is that of untrained weights, and may say little about "
                 "trained ones"
             )
 
@@ -94,7 +94,7 @@ class Comparison:
             converted = scheme.convert(self._workload, phases=False)
         except Skip as skip:
             self.left_out[name] = str(skip)
-            self.report.notes.append(f"{name} left out: {skip}")
+            self.report.notes.append(f"{name} skipped: {skip}")
             return
         self.reached.append(name)
         self.report.details[name] = {
@@ -106,7 +106,7 @@ class Comparison:
             few = ", ".join(converted.coverage.kept[:4])
             more = len(converted.coverage.kept) - 4
             rest = f" and {more} more" if more > 0 else ""
-            self.report.notes.append(f"{name} keeps in single precision {few}{rest}")
+            self.report.notes.append(f"{name} keeps {few}{rest} in single precision")
         self._coverage(name, converted)
         try:
             self._run(name, converted)
@@ -119,12 +119,12 @@ class Comparison:
         if perf_counter() + CALLS * self._seconds > self._end:
             raise Skip(
                 f"it may take {CALLS} calls of {self._seconds:.2g} s, more than is left of the "
-                "stage's time; raise test.quantization.timeout_s"
+                "stage's time limit; raise test.quantization.timeout_s"
             )
         wanted, there = COPIES * self._bytes, available_memory()
         if wanted > there:
             raise Skip(
-                f"it may take {wanted / 2**30:.1f} GiB, and {there / 2**30:.1f} GiB are free"
+                f"it may take {wanted / 2**30:.1f} GiB, but only {there / 2**30:.1f} GiB are free"
             )
 
     def _coverage(self, name: str, converted: ConvertedModel) -> None:
@@ -135,7 +135,7 @@ class Comparison:
         share = coverage.macs(self._macs.total, dict(self._macs.by_module))
         report.metric(f"{name}/coverage_macs", share, "share")
         if share > 1:
-            self.report.fail(f"{name}: covers {share:.2f} of the MACs, an error in our counting")
+            self.report.fail(f"{name}: covers {share:.2f} of the MACs, an error in modelbench")
         if converted.quantized and share < HALF:
             report.warnings.append(
                 f"{name}: only {share:.0%} of the MACs are computed in low precision"
@@ -184,8 +184,8 @@ class Comparison:
             times = slowdown(converted.dtype, self._context.device)
             if times * self._seconds > most:
                 raise _NoTime(
-                    f"{emulated}: a small product or convolution takes {times:.0f} times as long "
-                    "as in float32, so that its size alone is given"
+                    f"{emulated}: a small matmul or convolution takes {times:.0f} times as long "
+                    "as in float32, so only its size is reported"
                 )
         try:
             return call_within(most, converted.model, call)
@@ -194,12 +194,12 @@ class Comparison:
                 raise
             raise _NoTime(
                 f"torch has no kernel for it in {converted.dtype} on this processor "
-                f"({in_one_line(error)}); its size alone is given".replace("torch.", "")
+                f"({in_one_line(error)}); only its size is reported".replace("torch.", "")
             ) from None
         except TooSlow:
             raise _NoTime(
-                f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; its "
-                "size alone is given"
+                f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; "
+                "only its size is reported"
             ) from None
 
     def _compile(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:
@@ -222,8 +222,8 @@ class Comparison:
         made = compiling.products_in_8_bits() - before
         if converted.products is not None and made < converted.products:
             self.report.fail(
-                f"{name}: the compiler made {made} of its {converted.products} products into ones "
-                "of 8 bits, so that coverage_macs is too high, an error of ours; please report it"
+                f"{name}: the compiler lowered {made} of its {converted.products} products to 8 "
+                "bits, so coverage_macs is too high, an error in modelbench; please report it"
             )
 
     def _fidelity(self, name: str, converted: ConvertedModel) -> None:

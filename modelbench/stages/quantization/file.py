@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 SAVED = 0.8
 """Share of what coverage says is saved that has to be; scales take some of it back."""
-OURS = "an error of ours; please report it"
+OURS = "an error in modelbench; please report it"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class File:
         other = self._difference(batch, before)
         report.details[self._name]["same_after_loading"] = other is None
         if other:
-            report.fail(f"{self._name}: {other} after it was saved and loaded again")
+            report.fail(f"{self._name}: {other} after saving and loading")
         self._path.unlink()
 
     def _contradiction(self) -> str | None:
@@ -68,8 +68,8 @@ class File:
         most = 1.02 * (whole - SAVED * saving) + MIB
         if self._size > most:
             return (
-                f"the file has {self._size / MIB:.1f} MiB, and coverage_params "
-                f"{coverage.params:.3f} leaves at most {most / MIB:.1f}"
+                f"the file has {self._size / MIB:.1f} MiB, but coverage_params "
+                f"{coverage.params:.3f} allows at most {most / MIB:.1f}"
             )
         return None
 
@@ -85,9 +85,9 @@ class File:
             converted.saved or converted.model,
         )
         if other := changed(saved.state_dict(), loaded.state_dict()):
-            return f"{other} is another"
+            return f"{other} differs"
         call = converted.batch(batch).call
         least = rounding(converted.dtype, quantized=converted.quantized)
         with torch.inference_mode():
             same = alike(before, call(loaded), partial(call, converted.model), least)
-        return None if same else "gives another output, by more than two runs of it differ by,"
+        return None if same else "its output differs, by more than between two runs,"

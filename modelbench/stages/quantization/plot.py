@@ -10,7 +10,7 @@ from modelbench.results.canvas import panels, saved, styles
 BASE = "fp32"
 AXES = {
     "sqnr_db": "SQNR, dB: higher is closer to fp32",
-    "speedup": "speed, times that of fp32",
+    "speedup": "speedup over fp32",
 }
 
 

@@ -37,7 +37,7 @@ def figures(workload: Workload, context: Context) -> Report:
     context.say("building the model")
     model = workload.build()
     batch = workload.batch()
-    context.say("running it forward")
+    context.say("running the forward pass")
     fake = workload.fake is not None
     start = perf_counter()
     with part(report, "forward", workload):
@@ -46,8 +46,8 @@ def figures(workload: Workload, context: Context) -> Report:
     runs = report.failure is None
     report.notes += workload.notes()
     if fake:
-        report.notes.append("built without memory: no numbers, and no file to measure")
-    context.say("counting MACs, asking torchinfo")
+        report.notes.append("built with fake tensors: no values to check, and no file to measure")
+    context.say("counting MACs, running torchinfo")
     found = count(model, batch, here=here) if runs else {"": Counted(batch)}
     for path, counted in found.items():
         within, module = (f"{path}/", model.get_submodule(path)) if path else ("", model)
@@ -60,7 +60,7 @@ def figures(workload: Workload, context: Context) -> Report:
         _counted(report, path, counted, context.directory)
         _experts(report, path, module, counted)
     if workload.scheme is not None and not fake:
-        context.say("bringing it into its precision")
+        context.say("converting it to its precision")
         with part(report, "the precision", workload):
             _converted(report, workload, context)
     return report
@@ -71,13 +71,13 @@ def _converted(report: Report, workload: Workload, context: Context) -> None:
     try:
         converted = convert(workload)
     except Skip as skip:
-        report.notes.append(f"shipped_mib left out: {skip}")
+        report.notes.append(f"shipped_mib skipped: {skip}")
         return
     context.scratch.mkdir(exist_ok=True)
     file = context.scratch / f"converted{converted.suffix}"
     converted.save(converted.model, file)
     report.metric("shipped_mib", file.stat().st_size / MIB, "MiB")
-    report.notes.append("counted as built, in single precision; shipped_mib is the precision's")
+    report.notes.append("counted as built, in single precision; shipped_mib as converted")
     report.notes += [f"the precision {note}" for note in converted.notes]
 
 
@@ -155,7 +155,7 @@ def _macs(report: Report, path: str, macs: Macs) -> None:
     if macs.uncounted:
         report.details[f"{within}uncounted_ops"] = dict(macs.uncounted)
         report.warnings.append(
-            f"{named}the MACs leave out {', '.join(macs.uncounted)}: no formula is known for them"
+            f"{named}the MACs exclude {', '.join(macs.uncounted)}: no formula is known for them"
         )
 
 
@@ -169,7 +169,7 @@ def _experts(report: Report, path: str, model: nn.Module, counted: Counted) -> N
         params = round(report.metrics[f"{within}params"].value)
         report.metric(f"{within}active_params", params - idle, "count")
         report.notes.append(
-            f"{path or 'experts'}: a token meets {params - idle:,} of {params:,} parameters"
+            f"{path or 'experts'}: a token uses {params - idle:,} of {params:,} parameters"
         )
 
 

@@ -40,11 +40,11 @@ class Gallery:
     def architecture(self, limits: Limits) -> None:
         """Draw the model and each of its parts."""
         report = self.report
-        self._context.say("following its tensors")
+        self._context.say("tracing tensors")
         found = fake_if_possible(self._workload, _traces)
         for path, (name, followed) in found.items():
             if not followed.edges:
-                raise Skip(f"{name} ran no module that its input went through: nothing to draw")
+                raise Skip(f"{name} passed its input through no module: nothing to draw")
             self._context.say(f"drawing {name}")
             try:
                 drawn = picture(followed, name, self._layout, limits)
@@ -57,14 +57,14 @@ class Gallery:
             report.metric(f"{within}nodes", drawn.nodes, "count")
             if not drawn.legible:
                 report.notes.append(
-                    f"{name}: {drawn.nodes} nodes are too many to be read when seen whole; zoom "
+                    f"{name}: {drawn.nodes} nodes are too many to read at full view; zoom "
                     "into the SVG, or leave test.visualization.depth null"
                 )
 
     def autograd(self, layout_s: float) -> None:
         """Draw the graph of the backward pass; its source is written in any case."""
         report = self.report
-        self._context.say("following the backward pass")
+        self._context.say("tracing the backward pass")
         try:
             graph = fake_if_possible(self._workload, partial(autograd, self._workload))
         except Skip as skip:

@@ -48,7 +48,7 @@ def autograd(workload: Workload, model: nn.Module, batch: Batch) -> Autograd:
     with torch.enable_grad():
         loss = workload.loss(batch.call(model), batch)
     if loss.grad_fn is None:
-        raise Skip("the loss does not depend on anything that is trained")
+        raise Skip("the loss does not depend on any trainable parameter")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchviz still asks distutils
         with _deep():

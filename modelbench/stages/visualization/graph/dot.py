@@ -138,7 +138,9 @@ def _legend(graph: graphviz.Digraph) -> None:
         (label, {"style": "filled", "fillcolor": colour, **_on(colour)})
         for (_, colour), label in zip(SHARES, LEGEND, strict=True)
     ]
-    entries.append(("blue: skips", {"shape": "plaintext", "style": "", "fontcolor": SKIP}))
+    entries.append(
+        ("blue: skip connections", {"shape": "plaintext", "style": "", "fontcolor": SKIP})
+    )
     for place, (label, given) in enumerate(entries):
         graph.node(f"legend{place}", label=label, margin="0.05,0", tooltip=label, **given)
         if place:  # one below the other, at the top

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from modelbench.stages.visualization.graph import font
 
-INSTALL = "pip install graphviz-pure, or install Graphviz and see that dot is on PATH"
+INSTALL = "pip install graphviz-pure, or install Graphviz and make sure that dot is on PATH"
 MEASURED = "Arial"
 """What Graphviz takes a label to be written in: Arimo is as wide, and it knows Arial's widths."""
 
@@ -34,14 +34,14 @@ class Layout:
     def draw(self, source: str, ending: str, timeout_s: float, dpi: int = 72) -> bytes:
         """Return the picture; raises LayoutError."""
         if self.program is None:
-            raise LayoutError(f"there is no Graphviz; {INSTALL}")
+            raise LayoutError(f"Graphviz was not found; {INSTALL}")
         try:
             done = subprocess.run(
                 [self.program, f"-T{ending}", f"-Gdpi={dpi}"],
                 input=source.encode(), capture_output=True, timeout=timeout_s, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise LayoutError(f"Graphviz was not done with it in {timeout_s:g} s") from None
+            raise LayoutError(f"Graphviz did not finish in {timeout_s:g} s") from None
         except OSError as error:
             raise LayoutError(f"{self.program} cannot be run ({error}); {INSTALL}") from None
         if done.returncode or not done.stdout:
