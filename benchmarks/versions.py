@@ -15,7 +15,7 @@ from time import perf_counter
 from report import OUTPUTS, table
 
 ROOT = Path(__file__).resolve().parent.parent
-PAIRS = ("python3.11:2.11.0", "python3.11:2.14.1", "python3.10:2.13.0", "python3.13:2.13.0")
+PAIRS = ("python3.11:2.11.0", "python3.11:2.14.1", "python3.12:2.13.0", "python3.13:2.13.0")
 
 
 def main() -> None:
