@@ -97,7 +97,7 @@ def make(model_type: str, name: str) -> tuple[Any, dict[str, Any]]:
             try:
                 with torch.no_grad():
                     model(**given)
-            except Exception as error:  # noqa: PERF203  (some tries are to fail)
+            except Exception as error:
                 trouble = error
             else:
                 return model, given

@@ -35,7 +35,7 @@ with left_alone():
     for target in filter(None, os.environ.get(PRELOAD, "").split(",")):
         try:
             get_object(target)
-        except (Exception, SystemExit):  # noqa: PERF203  (the worker imports it again, and reports)
+        except (Exception, SystemExit):
             continue
 logging.disable(logging.NOTSET)
 

@@ -61,7 +61,7 @@ class Algorithm(Stage):
         for check in (training.leaks, training.repeat):
             try:
                 check()
-            except Exception as error:  # noqa: PERF203  (the figures so far shall stand)
+            except Exception as error:
                 log.exception("%s", check.__name__)
                 report.fail(f"{check.__name__}: {in_one_line(error)}")
         if "loss" in report.series:

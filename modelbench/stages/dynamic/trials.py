@@ -98,7 +98,7 @@ def outcomes(workload: Workload, tasks: Sequence[Task], point_s: float) -> Gener
             ):
                 done += 1
                 yield outcome
-        except Ended as end:  # noqa: PERF203  (a new process goes on with the next task)
+        except Ended as end:
             done += 1
             yield Outcome(str(end))
 

@@ -52,7 +52,7 @@ class Footprint:
         ):
             try:
                 act()
-            except Skip:  # noqa: PERF203  (of two)
+            except Skip:
                 raise
             except Exception as error:  # its process has died, or the model raised anything
                 log.exception("measuring %s", what)
