@@ -24,7 +24,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         took = _modelbench(folder, "test=all")
-        for file in folder.rglob("results.json"):
+        for file in folder.glob("outputs/runs/*/*/results.json"):
             stages = json.loads(file.read_text(encoding="utf-8"))["stages"]
             rows += [
                 (

@@ -95,6 +95,7 @@ def test_a_part_that_hangs_loses_nothing_before_it(command: Command) -> None:
     assert stage["reason"].startswith("part hang: timed out after 2 s")
 
 
+@pytest.mark.timing
 def test_an_answer_that_comes_too_late_is_a_failure(command: Command) -> None:
     """Its figures stand."""
     stage = command("model=toy", "test=fine", "test.fine.timeout_s=0.0001").results["stages"][
