@@ -147,38 +147,6 @@ class Workload:
             labels = None if batch.labels is None else batch.labels.to(self.device)
             yield replace(batch.map(self._placed), labels=labels)
 
-    def several(self, least: int = 2) -> Batch:
-        """Make a batch of two samples or more, every second one of other content."""
-        if "batch_size" not in self.axes:
-            return self.batch()
-        count = max(least, self.axes["batch_size"])
-        if not self.takes("batch_size", count):
-            count = self.axes["batch_size"]
-        own, places = self.batch(batch_size=count), self.sample_places()
-        (other,) = self.calibration(1, batch_size=count)
-        theirs = other.named()
-
-        def mixed(name: str, tensor: Tensor) -> Tensor:
-            if name not in places:
-                return tensor
-            rows = torch.arange(count, device=tensor.device)
-            shape = [count if d == places[name] else 1 for d in range(tensor.ndim)]
-            return torch.where(rows.reshape(shape) % 2 == 0, tensor, theirs[name])
-
-        return own.holding({name: mixed(name, t) for name, t in own.named().items()})
-
-    def sample_places(self) -> dict[str, int]:
-        """Return in which dimension each input has its samples; one that has none is left out."""
-        if "batch_size" not in self.axes:
-            return {}
-        few, more = (self.batch(batch_size=count).named() for count in (2, 3))
-        pairs = {name: (t.shape, more[name].shape) for name, t in few.items()}
-        return {
-            name: next(d for d, (a, b) in enumerate(zip(*shapes, strict=True)) if a != b)
-            for name, shapes in pairs.items()
-            if shapes[0] != shapes[1]
-        }
-
     def notes(self) -> list[str]:
         """Return what a person should know of the input."""
         draw = self._draw({})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from modelbench.measurement.numerics.consistency import RANDOM, UNTOLD, among_others
+from modelbench.models.batches import sample_dims
 from modelbench.results import Report
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def look_for_leaks(report: Report, workload: Workload, model: nn.Module) -> None
     own = workload.batch(**sizes)
     (others,) = workload.calibration(1, **sizes)
     model.eval()
-    found = among_others(model, own, others, workload.sample_places())
+    found = among_others(model, own, others, sample_dims(workload))
     model.train()
     if found is None:
         report.notes.append(UNTOLD)

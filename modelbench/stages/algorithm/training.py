@@ -17,6 +17,7 @@ from modelbench.measurement.memory.meter import free
 from modelbench.measurement.numerics.accuracy import accuracy
 from modelbench.measurement.training.first_step import Before, Keeps
 from modelbench.measurement.training.training import Step, Trainer, TrainingError, furthest
+from modelbench.models.batches import mixed_batch
 from modelbench.precision.convert import training_dtype
 from modelbench.results import Report, Skip
 from modelbench.stages.algorithm.findings import not_falling
@@ -168,7 +169,7 @@ class Training:
     @cached_property
     def _overfitted(self) -> Batch:
         # A loss may compare samples, as CLIP's does: of a single one it is nothing.
-        return self._workload.several()
+        return mixed_batch(self._workload)
 
     def _batch(self, number: int) -> Batch:
         return self._batches[number % len(self._batches)]

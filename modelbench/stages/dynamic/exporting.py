@@ -14,6 +14,7 @@ from torch.export import Dim
 
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.isolated import Send
+from modelbench.models.batches import mixed_batch
 from modelbench.models.workload import Workload
 from modelbench.results.attempts import in_one_line
 
@@ -40,7 +41,7 @@ class Exported:
 def try_export(workload: Workload, others: Mapping[str, int], send: Send) -> None:
     """Send an Exported; `others` has another size of each axis, which shows its dimensions."""
     # A size of one would be taken for a constant.
-    batch = workload.several()
+    batch = mixed_batch(workload)
     grown = {axis: _grown(workload, batch, axis, size) for axis, size in others.items()}
     model = workload.build()
     settings = getattr(model, "config", None)

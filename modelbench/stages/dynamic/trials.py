@@ -19,6 +19,7 @@ from modelbench.measurement.memory.meter import Meter, give_back, load_libraries
 from modelbench.measurement.numerics.consistency import Difference, alone_and_together, common
 from modelbench.measurement.numerics.fidelity import all_finite
 from modelbench.measurement.timing.timing import Rule, time_call
+from modelbench.models.batches import mixed_batch, sample_dims
 from modelbench.models.workload import Workload
 from modelbench.precision.convert import convert
 from modelbench.results.attempts import error_of, in_one_line, past
@@ -183,8 +184,8 @@ def out_of_memory(error: str) -> bool:
 def same_alone(session: Session) -> Difference | None:
     """Compare a sample by itself with the same among others; None with nothing to compare."""
     workload = session.workload
-    batch = session.converted.batch(workload.several(SEVERAL))
-    places = workload.sample_places()
+    batch = session.converted.batch(mixed_batch(workload, SEVERAL))
+    places = sample_dims(workload)
     return alone_and_together(session.model, batch, places, distance(session.converted))
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from modelbench.inputs.tensors import named_tensors
 from modelbench.measurement.numerics.fidelity import Spread, all_finite, fidelity
+from modelbench.models.batches import sample_dims
 
 if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
@@ -65,7 +66,7 @@ def unseen(workload: Workload, count: int) -> Iterator[Batch]:
     own = workload.batch()
     yield own
     count = min(count, MOST_BYTES // max(1, sum(t.nbytes for t in own.named().values())))
-    size, places = workload.axes.get("batch_size", 0), workload.sample_places()
+    size, places = workload.axes.get("batch_size", 0), sample_dims(workload)
     together = size * count
     if count > 1 and places and workload.takes("batch_size", together):
         many = workload.batch(batch_size=together).named()
