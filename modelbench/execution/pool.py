@@ -86,9 +86,7 @@ class WorkerPool:
                 result = worker.kept.without_it(reason, seconds)
                 kept = worker.kept if isinstance(end, Died) else None
         else:
-            if (
-                self._spec.forked
-            ):  # a new one costs little, and keeps a stage's caches from the next
+            if self._spec.forked:  # a new one costs little, and has none of a stage's caches
                 ended = self.clear()
                 if ended is not None and ended.peak_bytes is not None:
                     peak = {"worker_peak_mib": ended.peak_bytes / 2**20}

@@ -25,14 +25,16 @@ class _Terminal(Terminal):
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
-    def _check_buffer(self) -> None:
-        """Take Windows' error for a broken pipe, which Rich does not know, as one."""
-        try:
-            super()._check_buffer()
-        except OSError as error:
-            if sys.platform != "win32" or error.errno != errno.EINVAL:
-                raise
-            self.on_broken_pipe()
+    if sys.platform == "win32":
+
+        def _check_buffer(self) -> None:
+            """Take Windows' error for a broken pipe, which Rich does not know, as one."""
+            try:
+                super()._check_buffer()
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                self.on_broken_pipe()
 
 
 def terminal(*, errors: bool = False) -> Terminal:
