@@ -1,4 +1,4 @@
-"""Every YAML that is shipped composes, and names follow from it."""
+"""Every YAML of the package composes, and names follow from it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_command_in_each_yaml_is_right() -> None:
 
 
 def test_all_is_every_stage() -> None:
-    """`test=all` leaves out no stage that is shipped."""
+    """`test=all` leaves out no stage of the package."""
     names = {path.stem for path in YAMLS if path.parent.name == "test"} - {"all"}
     assert set(schema.stages(composed())) == names
 

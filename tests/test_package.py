@@ -1,4 +1,4 @@
-"""What is shipped is whole: the wheel carries conf/, the sdist leaves outputs/ out."""
+"""What is published is whole: the wheel carries conf/, the sdist leaves outputs/ out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_wheel_carries_the_configuration(tmp_path: Path) -> None:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     yamls = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")}
-    assert {f"modelbench/conf/{name}" for name in yamls} <= names
+    assert {"modelbench/py.typed", *(f"modelbench/conf/{name}" for name in yamls)} <= names
     program = "import modelbench.config.schema as c; print(c.CONF)"
     done = subprocess.run(
         [sys.executable, "-c", program],

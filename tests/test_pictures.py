@@ -87,10 +87,10 @@ def _outline(group: ET.Element) -> Box:
 
 @cache
 def _advances() -> dict[str, float]:
-    """Return the width of each character of the font that is shipped, in ems."""
-    with TTFont(font.FILE) as shipped:
-        em, advances = shipped["head"].unitsPerEm, shipped["hmtx"]
-        return {chr(code): advances[name][0] / em for code, name in shipped.getBestCmap().items()}
+    """Return the width of each character of the embedded font, in ems."""
+    with TTFont(font.FILE) as embedded:
+        em, advances = embedded["head"].unitsPerEm, embedded["hmtx"]
+        return {chr(code): advances[name][0] / em for code, name in embedded.getBestCmap().items()}
 
 
 def _width(text: str, size: float) -> float:

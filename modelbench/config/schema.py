@@ -156,8 +156,8 @@ def stages(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def test_label(config: Mapping[str, Any]) -> str:
     """Name the choice of stages: `all`, or their names joined."""
     chosen = list(stages(config))
-    shipped = list(OmegaConf.load(CONF / "test" / "all.yaml").defaults)
-    return "all" if chosen == shipped else "_".join(chosen)
+    every = list(OmegaConf.load(CONF / "test" / "all.yaml").defaults)
+    return "all" if chosen == every else "_".join(chosen)
 
 
 def job_name(config: Mapping[str, Any]) -> str:

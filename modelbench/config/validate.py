@@ -107,8 +107,8 @@ def _stage(name: str, entry: Any, folders: Sequence[Path], found: list[str]) -> 
     for folder in folders:
         file = folder / "test" / f"{name}.yaml"
         if file.is_file():
-            shipped: Any = OmegaConf.to_container(OmegaConf.load(file))
-            targeted(f"test.{name}.", {**shipped[name], **entry}, found)
+            own: Any = OmegaConf.to_container(OmegaConf.load(file))
+            targeted(f"test.{name}.", {**own[name], **entry}, found)
             return dict(entry)
     stages = {file.stem for folder in folders for file in (folder / "test").glob("*.yaml")}
     found.append(f"test.{name}: unknown stage{suggest(name, stages - {'all'})}")

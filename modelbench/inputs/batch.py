@@ -27,7 +27,7 @@ class Batch:
         return {**{str(i): tensor for i, tensor in enumerate(self.args)}, **self.kwargs}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        """Return a batch of what `function` makes of each tensor, the labels apart."""
+        """Return a batch of what `function` makes of each tensor, but for the labels."""
         return self.holding({name: function(tensor) for name, tensor in self.named().items()})
 
     def joined(self, other: Batch, function: Callable[[Tensor, Tensor], Tensor]) -> Batch:

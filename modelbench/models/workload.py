@@ -113,7 +113,7 @@ class Workload:
                 f"{type(model).__name__}.forward takes ({takes}): {error}"
             ) from None
         if self.pretrained:
-            model.float()  # a checkpoint may be in half precision; how it runs is asked for apart
+            model.float()  # a checkpoint may be in half precision, which is not asked for
         model.eval()
         if self.fake:
             return model
@@ -156,7 +156,7 @@ class Workload:
 
     @property
     def phases(self) -> list[str]:
-        """Name the calls that are timed apart; a model whose YAML names none has `forward`."""
+        """Return the calls that are timed separately; where the YAML names none, `forward`."""
         return list(self.prepare) or ["forward"]
 
     def phase(self, name: str, model: nn.Module, batch: Batch) -> Phase:

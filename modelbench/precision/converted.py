@@ -1,4 +1,4 @@
-"""A model in the form in which it would be shipped, and how much of it runs in low precision."""
+"""A model in the form in which it would be deployed, and how much of it runs in low precision."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ PRODUCTS = (
 
 
 def drop_unused(graph: Any) -> None:
-    """Take out the weights that their quantized forms have replaced; they would be shipped too."""
+    """Take out the weights that their quantized forms have replaced; they would be saved too."""
     used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
     names = [name for name, _ in [*graph.named_parameters(), *graph.named_buffers()]]
     for name in names:

@@ -29,7 +29,9 @@ RANDOM = (
     "cannot be checked"
 )
 """A warning."""
-UNTOLD = "no floating-point output belongs to a sample: none was compared alone and in a batch"
+NOT_COMPARED = (
+    "no floating-point output belongs to a sample: none was compared alone and in a batch"
+)
 """A note."""
 
 

@@ -91,7 +91,7 @@ class Timing:
 
 
 Sample = Callable[[], tuple[float, float | None]]
-"""Takes one sample: milliseconds end to end, and on the device where that is apart."""
+"""Takes one sample: milliseconds end to end, and on the device where that differs."""
 
 
 def time_call(

@@ -113,9 +113,9 @@ class Files:
 
 
 def like(model: str, *keys: str) -> Keys:
-    """Take keys from the YAML of a model that is shipped."""
-    shipped: Any = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{model}.yaml"))
-    return {key: shipped[key] for key in keys}
+    """Take keys from the YAML of one of our own models."""
+    whole: Any = OmegaConf.to_container(OmegaConf.load(CONF / "model" / f"{model}.yaml"))
+    return {key: whole[key] for key in keys}
 
 
 def not_understood(

@@ -106,7 +106,7 @@ def _in_file(library: Package, file: Path, model_type: str) -> Class | None:
 
 
 def _default_type(given: Keys, name: str) -> str | None:
-    """Guess the kind of a part that does not say it: 'siglip' has a 'siglip_vision_model'."""
+    """Infer the kind of a part that does not say it: 'siglip' has a 'siglip_vision_model'."""
     own, part = given.get("model_type", ""), name.removesuffix("_config")
     kinds = (f"{own}_{part}_model", f"{own}_{part}", f"{own}_{part}_encoder")
     return next((kind for kind in kinds if config_class(kind)), None)

@@ -1,4 +1,4 @@
-"""What a class of transformers is for: which calls are timed apart, and what it is trained to."""
+"""What a class of transformers is for: which phases it has, and what it is trained to."""
 
 from __future__ import annotations
 

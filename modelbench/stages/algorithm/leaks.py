@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from modelbench.measurement.numerics.consistency import RANDOM, UNTOLD, among_others
+from modelbench.measurement.numerics.consistency import NOT_COMPARED, RANDOM, among_others
 from modelbench.models.batches import sample_dims
 from modelbench.results import Report
 
@@ -27,7 +27,7 @@ def look_for_leaks(report: Report, workload: Workload, model: nn.Module) -> None
     found = among_others(model, own, others, sample_dims(workload))
     model.train()
     if found is None:
-        report.notes.append(UNTOLD)
+        report.notes.append(NOT_COMPARED)
         return
     if found.random:
         report.warnings.append(RANDOM.format(found.output))

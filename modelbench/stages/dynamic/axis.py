@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelbench.measurement.numerics.consistency import UNTOLD, Difference
+from modelbench.measurement.numerics.consistency import NOT_COMPARED, Difference
 from modelbench.stages.dynamic.borders import Borders
 from modelbench.stages.dynamic.constraints import SizeConstraints
 from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Estimate
@@ -186,7 +186,7 @@ class AxisTrials:
             if outcome is not None:
                 report.warnings.append(f"{self.name}: {outcome.error}")
             elif name == "alone":  # else there is no mask
-                notes.append(UNTOLD)
+                notes.append(NOT_COMPARED)
         elif name == "not square":
             notes.append("also non-square" if outcome.error is None else "square only")
 

@@ -1,4 +1,4 @@
-"""The font of the pictures, shipped so that a label has the same width on every machine.
+"""The font of the pictures, embedded so that a label has the same width on every machine.
 
 Arimo (OFL 1.1, see LICENSE beside this file), which is as wide as Arial; Latin letters alone.
 """
