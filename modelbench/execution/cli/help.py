@@ -8,7 +8,7 @@ from pathlib import Path
 from modelbench.config.schema import CONF, SECTIONS
 
 HEAD = """\
-modelbench: all there is to know about a PyTorch model before you train, quantize or deploy it.
+modelbench: all there is to know about a PyTorch model before you train, quantize or ship it.
 
 python -m modelbench [GROUP=OPTION ...] [KEY=VALUE ...] [--multirun] [--config-dir DIR]
 """
