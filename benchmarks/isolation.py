@@ -30,6 +30,7 @@ def main() -> None:
     from report import report
 
     from modelbench.config import schema
+    from modelbench.config.preloads import ahead
     from modelbench.config.validate import check
     from modelbench.execution.protocol import JobSpec
     from modelbench.execution.worker import start_server
@@ -38,7 +39,7 @@ def main() -> None:
     with initialize_config_dir(str(schema.CONF), version_base="1.3"):
         composed = compose("config", ["model=unet", "test=structure"])
     config = check(composed, [schema.CONF]).plain
-    start_server([config["model"]["build"]["_target_"]])
+    start_server(ahead(config))
     with tempfile.TemporaryDirectory() as folder:
         rows = _workers(JobSpec(config, schema.axes(config), Path(folder), ""))
         rows |= _jobs(config, Path(folder))

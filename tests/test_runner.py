@@ -209,6 +209,19 @@ def test_each_stage_has_a_process_of_its_own(command: Command) -> None:
     assert pids[0] != pids[1]
 
 
+@pytest.mark.skipif(not FORKS, reason="there is no fork server here")
+def test_workers_collect_garbage_but_not_modules() -> None:
+    """What the fork server has imported is frozen, and collection is on again behind it."""
+    program = (
+        "import modelbench.execution.preload, gc; print(gc.isenabled(), gc.get_freeze_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    enabled, frozen = done.stdout.split()
+    assert (enabled, int(frozen) > 10_000) == ("True", True)
+
+
 def test_a_missing_graphviz_is_named_with_its_remedy() -> None:
     """However the model's code called it; another missing file is just that."""
     page = (Path(__file__).parent.parent / "docs" / "troubleshooting.md").read_text()
