@@ -90,9 +90,7 @@ def _intervals() -> None:
 
 def _covered(trials: list[Array], truth: float) -> tuple[str, ...]:
     """Return the shares of trials; drifting and switching ones count as claimed if unremarked."""
-    found = [
-        (Statistics.of(list(t)), bool(of_samples(list(t), Statistics.of(list(t))))) for t in trials
-    ]
+    found = [(Statistics.of(list(t)), bool(of_samples(list(t)))) for t in trials]
     claimed = [s.interval for s, told in found if s.covers and not told and s.interval]
     good = sum(low <= truth <= high for low, high in claimed)
     share = f"{good / len(claimed):.1%}" if claimed else "-"

@@ -14,6 +14,7 @@ import pytest
 
 from modelbench.execution.cli.app import run
 from modelbench.execution.sweep import Sweep
+from modelbench.system.cache import FOLDER
 from modelbench.system.signals import ENDING
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -39,9 +40,19 @@ class Done:
 
 Command = Callable[..., Done]
 
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test learn from what runs before have found, nor leave anything to later ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 QUICK = {
     "test.benchmark.budget_s": "1",
     "test.benchmark.warmup_s": "0.1",
+    "test.benchmark.processes": "1",
     "test.benchmark.batch_sizes": "[]",
     "test.benchmark.prompt_lengths": "[]",
     "test.algorithm.steps": "10",

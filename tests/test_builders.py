@@ -62,7 +62,7 @@ class Listed:
         self.asked: list[str] = []
         (folder / "models").mkdir(parents=True)
         origin = type("Spec", (), {"origin": str(folder / "__init__.py")})
-        monkeypatch.setattr(catalogue, "user_cache_path", lambda _: folder / "cache")
+        monkeypatch.setattr(catalogue, "cache_folder", lambda: folder / "cache")
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: origin)
         monkeypatch.setattr(importlib.metadata, "version", lambda _: "9.9")
         monkeypatch.setattr(subprocess, "run", self._run)

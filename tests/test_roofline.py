@@ -36,7 +36,8 @@ TINY = ("model=stable_diffusion", "model.variant=tiny", "model.steps=3")
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a cache of its own."""
-    monkeypatch.setattr(measured, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(measured, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(measured, "_control_ms", lambda _: 2.0)
     return tmp_path / "cache" / "peaks.json"
 
 
@@ -53,11 +54,11 @@ def test_peaks_are_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert busy.disturbed == ("a hog",)
     assert peaks(CPU, FP32) == found  # what was measured meanwhile is not kept
     monkeypatch.setattr(measured, "findings", lambda *_: [])
-    assert peaks(CPU, FP32, afresh=True) == Peaks(found.macs_per_s, 1e15)
+    assert peaks(CPU, FP32, afresh=True) == Peaks(found.macs_per_s, 1e15, control_ms=2.0)
     assert list(json.loads(cache.read_text())) == [fingerprint(CPU, FP32)]
     assert "threads" in fingerprint(CPU, FP32)
     cache.write_text("{")  # cut short by a full disk
-    assert peaks(CPU, FP32) == Peaks(1.0, 1e15)
+    assert peaks(CPU, FP32) == Peaks(1.0, 1e15, control_ms=2.0)
 
 
 @pytest.mark.parametrize(

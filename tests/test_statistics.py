@@ -98,7 +98,7 @@ def test_samples_that_no_interval_describes_are_told(
     """In 9 of 10 trials or more."""
     rng = np.random.default_rng(6)
     trials = [draw(rng) for _ in range(100)]
-    said = [of_samples(list(trial), Statistics.of(list(trial))) for trial in trials]
+    said = [of_samples(list(trial)) for trial in trials]
     assert sum(any(told in line for line in lines) for lines in said) >= 90
 
 
@@ -107,7 +107,7 @@ def test_quiet_samples_have_an_empty_audit(lag: float) -> None:
     """In 97 of 100 trials or more."""
     rng = np.random.default_rng(7)
     trials = [list(correlated(rng, 300, lag)) for _ in range(300)]
-    assert sum(not of_samples(trial, Statistics.of(trial)) for trial in trials) >= 291
+    assert sum(not of_samples(trial) for trial in trials) >= 291
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [float("inf")]])
@@ -122,4 +122,4 @@ def test_samples_that_are_all_alike() -> None:
     found = Statistics.of([2.0] * 200)
     assert found.interval == (2, 2)
     assert found.effective == 200
-    assert of_samples([2.0] * 200, found) == []
+    assert of_samples([2.0] * 200) == []

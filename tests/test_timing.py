@@ -18,6 +18,7 @@ from modelbench.measurement.timing.timing import (
     ALONE,
     NARROW,
     SPENT,
+    Conditions,
     Rule,
     Sample,
     collect,
@@ -110,7 +111,7 @@ def test_samples_are_taken_in_inference_mode(cold: bool) -> None:
     modes: list[bool] = []
     rule = Rule(budget_s=20, min_samples=30, min_s=0, warmup_s=0.001, precision=1)
     timing = time_call(
-        lambda: modes.append(torch.is_inference_mode_enabled()), rule, CPU, cold=cold
+        lambda: modes.append(torch.is_inference_mode_enabled()), rule, CPU, Conditions(cold=cold)
     )
     assert all(modes)
     assert len(modes) == len(timing.warmup_ms) + len(timing.samples_ms)
@@ -130,7 +131,7 @@ def test_the_flusher_writes_more_than_the_cache_holds() -> None:
 def test_a_sample_on_cuda_waits_for_the_device(cold: bool) -> None:
     """A matrix product takes its time, not that of its launch: 4096**3 MACs at most 1 PFLOP/s."""
     a = torch.rand(4096, 4096, device="cuda")
-    timing = time_call(lambda: a @ a, Rule(min_s=0.1), torch.device("cuda"), cold=cold)
+    timing = time_call(lambda: a @ a, Rule(min_s=0.1), torch.device("cuda"), Conditions(cold=cold))
     assert min(timing.samples_ms) > 2 * 4096**3 / 1e15 * 1e3
     assert len(timing.stream_ms) == len(timing.samples_ms)
     assert all(d <= s for d, s in zip(timing.stream_ms, timing.samples_ms, strict=True))

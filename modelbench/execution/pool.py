@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelbench.config.error import ConfigurationError
-from modelbench.execution.protocol import SCRATCH, JobSpec, Ready
+from modelbench.execution.protocol import SCRATCH, JobSpec, Ready, Task
 from modelbench.execution.worker import START_S, Died, Worker
 from modelbench.results import Job, Partial, Result, failures
 from modelbench.results.failures import Exit
@@ -49,29 +49,32 @@ class WorkerPool:
         Where its process dies in a part, a new one goes on after it.
         """
         end = time.perf_counter() + timeout_s
-        result, kept = self._run(stage, {}, timeout_s, timeout_s, say)
+        result, kept = self._run(Task(stage), timeout_s, timeout_s, say)
         while kept is not None and kept.rest:
             left = max(0.0, end - time.perf_counter())
-            later, kept = self._run(stage, kept.rest, left, timeout_s, say)
+            later, kept = self._run(Task(stage, kept.rest), left, timeout_s, say)
             result = result.joined(later)
         return result
 
+    def again(self, result: Result, timeout_s: float, say: Callable[[str], None]) -> Result:
+        """Let a fresh process add to a stage that has run; return what stands then."""
+        self.clear()  # a spawned worker would be the same process
+        left_s = max(0.0, timeout_s - result.seconds)
+        task = Task(result.stage, further=result.further)
+        later, _ = self._run(task, left_s, timeout_s, say)
+        return result.narrowed(later)
+
     def _run(
-        self,
-        stage: str,
-        given: Mapping[str, Any],
-        left_s: float,
-        timeout_s: float,
-        say: Callable[[str], None],
+        self, task: Task, left_s: float, timeout_s: float, say: Callable[[str], None]
     ) -> tuple[Result, Partial | None]:
         """Run a stage once; return what it kept, too, where its process died in a part of it."""
-        start = time.perf_counter()
+        start, stage = time.perf_counter(), task.stage
         kept = None
         try:
             if self._worker is None:
                 self._start()
             assert self._worker is not None
-            result = failures.in_time(self._worker.run(stage, given, left_s, say), left_s)
+            result = failures.in_time(self._worker.run(task, left_s, say), left_s)
         except (_NoWorker, Died, TimeoutError) as end:
             worker, self._worker = self._worker, None
             if isinstance(end, Died):

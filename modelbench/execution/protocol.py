@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from modelbench.results import Further
 from modelbench.system.forking import FORKS
 
 PRELOAD = "MODELBENCH_PRELOAD"
@@ -26,6 +27,17 @@ class JobSpec:
     """Smaller sizes to advise where memory runs out."""
     forked: bool = FORKS
     """Whether the worker is a fork of a process that has imported torch."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is asked to run."""
+
+    stage: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Settings other than the job's."""
+    further: Further | None = None
+    """What earlier processes have left to this one."""
 
 
 @dataclass(frozen=True)

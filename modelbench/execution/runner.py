@@ -10,6 +10,7 @@ from functools import partial
 
 from modelbench.config import schema
 from modelbench.execution.pool import WorkerPool
+from modelbench.execution.schedule import Schedule, progress
 from modelbench.results import Job, Result, Summary, verdict
 from modelbench.sinks.sink import Sink
 from modelbench.system.signals import Terminated, held_back
@@ -28,7 +29,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
     results: list[Result] = []
     summary = Summary("failed", results)
     try:
-        ready, reason = pool.start(partial(_progress, sinks, "modelbench"))
+        ready, reason = pool.start(partial(progress, sinks, "modelbench"))
         if ready is not None:
             environment = {**job.environment, **ready.environment}
             job = replace(job, device=ready.device, environment=environment, config=pool.config)
@@ -36,11 +37,8 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
             for sink in sinks:
                 opened.append(sink)
                 sink.open(job)
-        for stage, settings in {} if reason else schema.stages(job.config).items():
-            result = pool.run(stage, settings["timeout_s"], partial(_progress, sinks, stage))
-            results.append(result)
-            for sink in sinks:
-                sink.record(result)
+        if not reason:
+            Schedule(pool, schema.stages(job.config), sinks, results).run()
         summary = Summary("failed" if reason else verdict(results), results, reason)
     except (KeyboardInterrupt, Terminated) as stop:
         why = stop.name if isinstance(stop, Terminated) else "Ctrl-C"
@@ -55,11 +53,6 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
             pool.clear()
             _close(opened, summary)
     return summary
-
-
-def _progress(sinks: Sequence[Sink], stage: str, text: str) -> None:
-    for sink in sinks:
-        sink.progress(stage, text)
 
 
 def _close(sinks: Sequence[Sink], summary: Summary) -> None:

@@ -15,11 +15,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from modelbench.execution.protocol import PRELOAD, JobSpec, Ready
+from modelbench.execution.protocol import PRELOAD, JobSpec, Ready, Task
 from modelbench.results import Partial, Result
 from modelbench.results.failures import Exit
 
@@ -92,16 +92,14 @@ class Worker:
         ready: Ready = self._answer(START_S, lambda _: None)
         return ready
 
-    def run(
-        self, stage: str, given: Mapping[str, Any], timeout_s: float, say: Callable[[str], None]
-    ) -> Result:
-        """Run one stage, with some settings other than the job's.
+    def run(self, task: Task, timeout_s: float, say: Callable[[str], None]) -> Result:
+        """Run one stage.
 
         Raises Died or TimeoutError, after which the worker is gone, but for what is `kept`.
         """
         self.kept = None
         with contextlib.suppress(BrokenPipeError):  # the answer below tells how it ended
-            self._connection.send((stage, given))
+            self._connection.send(task)
         result: Result = self._answer(timeout_s + GRACE_S, say)
         return result
 

@@ -26,7 +26,7 @@ import modelbench.measurement.timing.timing  # noqa: F401
 from modelbench.config import schema
 from modelbench.execution.alternatives import has_alternatives, working_inputs
 from modelbench.execution.code_errors import code_errors, precision_errors
-from modelbench.execution.protocol import SCRATCH, JobSpec, Ready
+from modelbench.execution.protocol import SCRATCH, JobSpec, Ready, Task
 from modelbench.models.workload import Workload
 from modelbench.results import Partial, Report, Result, Skip, failures
 from modelbench.stages.stage import Context, Stage
@@ -72,13 +72,14 @@ def serve(connection: Connection, spec: JobSpec) -> None:
     settings = schema.stages(spec.config)
     while True:
         try:
-            name, given = connection.recv()
+            task: Task = connection.recv()
         except EOFError:
             return
         scratch.mkdir(exist_ok=True)
+        name = task.stage
         faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
-        keeping = replace(context, keep=partial(_keep, connection, name))
-        result = _run(name, {**settings[name], **given}, workload, keeping, spec.smaller)
+        keeping = replace(context, keep=partial(_keep, connection, name), further=task.further)
+        result = _run(name, {**settings[name], **task.given}, workload, keeping, spec.smaller)
         faulthandler.cancel_dump_traceback_later()
         connection.send(result)
 

@@ -35,6 +35,28 @@ def panels(count: int = 1, **options: Any) -> tuple[Any, Sequence[Any]]:
     return figure, row
 
 
+def beside_and_below() -> tuple[Any, tuple[Any, Any, Any, Any]]:
+    """Make a figure of four panels.
+
+    A large one, one beside that shares its y, one below that shares its x, and an empty one in the
+    corner, for legends.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.6), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(2, 1), height_ratios=(5, 2))
+    large, corner = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 1])
+    beside = figure.add_subplot(grid[0, 1], sharey=large)
+    below = figure.add_subplot(grid[1, 0], sharex=large)
+    for panel in (large, beside, below):
+        panel.grid(which="major", color="0.9")
+        panel.set_axisbelow(True)
+    large.tick_params(labelbottom=False)
+    beside.tick_params(labelleft=False)
+    corner.set_axis_off()
+    return figure, (large, beside, below, corner)
+
+
 def plain_logs(*axes: Any) -> None:
     """Label logarithmic axes with plain numbers, at 1, 2 and 5, and nothing between."""
     for axis in axes:

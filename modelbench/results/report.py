@@ -19,6 +19,18 @@ class Metric:
     unit: str
 
 
+@dataclass(frozen=True)
+class Further:
+    """What fresh processes are to add to a stage that has run."""
+
+    processes: int
+    """How many are still to come; with none, only what they were to be followed by."""
+    earlier: Any
+    """What those before them have found; whatever pickles."""
+    died: tuple[str, ...] = ()
+    """Why those that died did so."""
+
+
 @dataclass
 class Report:
     """What one stage found. Names are short here; `Result` puts the stage's name before them."""
@@ -35,6 +47,8 @@ class Report:
     """Lines for the person at the terminal."""
     warnings: list[str] = field(default_factory=list)
     artifacts: list[str] = field(default_factory=list)
+    further: Further | None = None
+    """What is to follow in other processes; their report takes the place of this one."""
 
     def fail(self, reason: str) -> None:
         """Let the stage fail though it goes on; several reasons stand side by side."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from modelbench.results.report import Metric, Report
+from modelbench.results.report import Further, Metric, Report
 
 Status = Literal["passed", "failed", "skipped"]
 
@@ -27,6 +27,8 @@ class Result:
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     artifacts: Sequence[str] = ()
+    further: Further | None = None
+    """What other processes are still to add; this stands should they die."""
 
     @classmethod
     def of(cls, stage: str, seconds: float, report: Report) -> Result:
@@ -42,6 +44,7 @@ class Result:
             details=_finite(report.details | ({"notes": report.notes} if report.notes else {})),
             warnings=report.warnings,
             artifacts=report.artifacts,
+            further=report.further,
         )
 
     def joined(self, later: Result) -> Result:
@@ -62,10 +65,24 @@ class Result:
             artifacts=_once([*self.artifacts, *later.artifacts]),
         )
 
+    def narrowed(self, later: Result) -> Result:
+        """Return what stands after a further process: its result, or this one where it died."""
+        assert self.further is not None
+        seconds, died = self.seconds + later.seconds, self.further.died
+        if later.metrics:
+            further = later.further and replace(later.further, died=died)
+            warnings = [*later.warnings, *died]
+            return replace(later, seconds=seconds, warnings=warnings, further=further)
+        left = self.further.processes - 1
+        why = f"a further process was lost: {later.reason}; the figures rest on the others"
+        # At 0 there is nothing left to sample, but the plots to draw; below that was tried too.
+        further = None if left < 0 else replace(self.further, processes=left, died=(*died, why))
+        return replace(self, seconds=seconds, warnings=[*self.warnings, why], further=further)
+
     def document(self) -> dict[str, Any]:
         """Return the stage's entry in `results.json`."""
-        entry = asdict(self)
-        del entry["stage"]
+        entry = asdict(replace(self, further=None))
+        del entry["stage"], entry["further"]
         return entry
 
 

@@ -84,6 +84,9 @@ class Console:
             self._live.start()
         self._live.update(Text(f"{stage}: {text} ...", style="dim"), refresh=True)
 
+    def keep(self, result: Result) -> None:
+        """Do nothing: what is recorded is complete."""
+
     def record(self, result: Result) -> None:
         """Print the stage's table."""
         self._end_progress()

@@ -14,16 +14,20 @@ class Files:
     def open(self, job: Job) -> None:
         """Write the job, still without stages."""
         self._job = job
-        self._results: list[Result] = []
+        self._results: dict[str, Result] = {}
         self._write(Summary("running"))
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
 
+    def keep(self, result: Result) -> None:
+        """Write it with all others so far."""
+        self.record(result)
+
     def record(self, result: Result) -> None:
         """Write all results so far."""
-        self._results.append(result)
-        self._write(Summary("running", self._results))
+        self._results[result.stage] = result
+        self._write(Summary("running", [*self._results.values()]))
 
     def close(self, summary: Summary) -> None:
         """Write how the job ended."""

@@ -77,12 +77,17 @@ class MLflow:
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
 
+    def keep(self, result: Result) -> None:
+        """Do nothing: what is recorded is complete."""
+
     def record(self, result: Result) -> None:
         """Log a stage's metrics in one batch, and its files."""
         values = {name: metric.value for name, metric in result.metrics.items()}
         self._metrics(values, result.series, result.curves)
         self._files(result.artifacts)
-        self._sort_by = self._sort_by or next((n for n in values if n.endswith("p50_ms")), "")
+        medians = [name for name in values if name.endswith("p50_ms")]
+        if medians and (not self._sort_by or medians[0].startswith("benchmark/")):
+            self._sort_by = medians[0]
 
     def close(self, summary: Summary) -> None:
         """Log the log and `results.json`, and end the run as it really ended."""

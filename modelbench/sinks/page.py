@@ -24,6 +24,9 @@ class Page:
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
 
+    def keep(self, result: Result) -> None:
+        """Do nothing: what is recorded is complete."""
+
     def record(self, result: Result) -> None:
         """Do nothing: the page is written once."""
 

@@ -16,6 +16,9 @@ class Sink(Protocol):
     def progress(self, stage: str, text: str) -> None:
         """Show what a stage is doing; nothing any more, where `text` is empty."""
 
+    def keep(self, result: Result) -> None:
+        """Take a result that further processes will add to, should the job not live till then."""
+
     def record(self, result: Result) -> None:
         """Take the result of one stage."""
 

@@ -31,8 +31,7 @@ def stage_table(result: Result) -> RenderableType:
     plain, grid = parted(result.stage, result.metrics)
     if plain:
         parts.append(_list(plain))
-    if grid:
-        parts.append(_grid(grid))
+    parts += [_grid(alike) for alike in _alike(grid)]
     parts += [_line(note) for note in result.details.get("notes", [])]
     parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
     return Group(*parts)
@@ -68,6 +67,17 @@ def _list(metrics: Mapping[str, Metric]) -> RenderableType:
     for name, metric in metrics.items():
         table.add_row(name, figure(metric), "" if metric.unit == "count" else metric.unit)
     return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _alike(parts: Mapping[str, Mapping[str, Metric]]) -> list[dict[str, Mapping[str, Metric]]]:
+    """Group the parts that have metrics in common: others side by side would be empty cells."""
+    groups: list[dict[str, Mapping[str, Metric]]] = []
+    for name, metrics in parts.items():
+        group = next((g for g in groups if any(metrics.keys() & p.keys() for p in g.values())), {})
+        if not group:
+            groups.append(group)
+        group[name] = metrics
+    return groups
 
 
 def _grid(parts: Mapping[str, Mapping[str, Metric]]) -> RenderableType:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelbench.results import Report
+from modelbench.results import Further, Report
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,8 @@ class Context:
     keep: Callable[[Report, str, Mapping[str, Any]], None] = lambda *_: None
     """Keeps what was found so far should the stage's process die: the report, the part that is to
     begin now, and the settings with which to go on without it, empty where nothing comes after."""
+    further: Further | None = None
+    """In a further process: what it is to add to."""
 
 
 @dataclass(frozen=True)

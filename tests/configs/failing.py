@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -80,3 +82,16 @@ class Stops(Few):
     def forward(self, x: Tensor) -> Tensor:
         """Fail."""
         raise RuntimeError("not today\nand more")
+
+
+class DiesLater(Few):
+    """Ends the third process that builds it."""
+
+    def __init__(self, width: int = 4, *, count: str) -> None:
+        super().__init__(width)
+        file = Path(count)
+        known = file.read_text(encoding="utf-8").split() if file.exists() else []
+        processes = list(dict.fromkeys([*known, str(os.getpid())]))
+        file.write_text(" ".join(processes), encoding="utf-8")
+        if processes.index(str(os.getpid())) == 2:
+            os._exit(9)

@@ -35,6 +35,8 @@ class Macs:
     """Operations without a formula that may multiply and accumulate -> how often they ran."""
     bytes: int
     """What the operations read and write, each for itself: nothing is taken to stay in a cache."""
+    operations: int = 0
+    """How many did so."""
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -44,7 +46,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._known = known
         self.calls: dict[str, int] = defaultdict(int)
-        self.bytes = 0
+        self.bytes = self.operations = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -53,7 +55,9 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not (packet in self._known or is_free(func)):
             self.calls[str(packet)] += 1
         result = func(*args, **(kwargs or {}))
-        self.bytes += _traffic(func, args, kwargs or {}, result)
+        moved = _traffic(func, args, kwargs or {}, result)
+        self.bytes += moved
+        self.operations += moved > 0
         return result
 
 
@@ -92,7 +96,8 @@ def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
         for path, flops in counter.get_flop_counts().items()
         if path != "Global"
     }
-    return Macs(counter.get_total_flops() // 2, by_module, dict(watch.calls), watch.bytes)
+    total = counter.get_total_flops() // 2
+    return Macs(total, by_module, dict(watch.calls), watch.bytes, watch.operations)
 
 
 @contextmanager

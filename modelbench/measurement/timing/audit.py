@@ -19,6 +19,10 @@ from modelbench.system.nvml import findings as findings_of_gpu
 BUSY = ("user", "nice", "system", "irq", "softirq", "interrupt", "dpc")
 FEW = 0.1
 """Cores' worth of other processes, and of steal, that nobody notices."""
+APART = 0.05
+"""Relative difference of processes' medians from which it is reported."""
+UNUSUAL = 0.05
+"""Relative distance of the machine's speed from its usual one from which it is reported."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,16 @@ def findings(before: Snapshot, after: Snapshot) -> list[str]:
     return list(_findings(before, after))
 
 
-def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]:
-    """Return what is wrong with the samples themselves."""
+def others(before: Snapshot, after: Snapshot) -> float:
+    """Return how many cores other processes used between two moments."""
+    seconds = after.when - before.when
+    mine = after.mine - before.mine
+    return (after.busy - before.busy - mine) / seconds if seconds > 0 else 0.0
+
+
+def of_samples(samples_ms: Sequence[float]) -> list[str]:
+    """Return what is wrong with the samples of one process themselves."""
+    statistics = Statistics.of(samples_ms)
     array = np.asarray(samples_ms, dtype=np.float64)
     found = []
     groups = two_groups(array)
@@ -92,6 +104,41 @@ def of_samples(samples_ms: Sequence[float], statistics: Statistics) -> list[str]
     return found
 
 
+def of_processes(medians: Sequence[float], controls: Sequence[float | None]) -> list[str]:
+    """Return by what the processes of a run differ, and what that comes from as far as it shows.
+
+    `controls` are the medians of a calculation that was timed beside each.
+    """
+    differ = max(medians) / min(medians) - 1
+    if differ <= APART:
+        return []
+    said = f"the {len(medians)} processes' medians differ by {differ:.0%}"
+    if None not in controls:
+        ratios = [ms / (control or 1.0) for ms, control in zip(medians, controls, strict=True)]
+        if max(ratios) / min(ratios) - 1 < differ / 2:
+            return [
+                f"{said}, and a fixed calculation beside them likewise: the host changed its speed "
+                "(clock, neighbours, which cores share a cache); compare control_ratio"
+            ]
+    return [
+        f"{said}, which a fixed calculation beside them does not follow: look for a neighbour that "
+        "comes and goes, for where threads and memory are placed, and for chance in the model"
+    ]
+
+
+def of_speed(control: str, now_ms: float, usual_ms: float, runs: int) -> list[str]:
+    """Return whether the machine is faster or slower now than in most of its runs."""
+    change = now_ms / usual_ms - 1
+    if abs(change) <= UNUSUAL:
+        return []
+    return [
+        f"the machine is {abs(change):.0%} {'slower' if change > 0 else 'faster'} than usual: its "
+        f"{control} control takes {now_ms:.3g} ms, and took {usual_ms:.3g} ms in most of {runs} "
+        "runs; measure again later, or compare control_ratio (modelbench-record shows these runs, "
+        "and forgets them with --forget)"
+    ]
+
+
 def of_threads(threads: int) -> list[str]:
     """Return where torch's threads are more than the cores that this process may use."""
     allowed = cgroup.usable_cores()
@@ -107,11 +154,11 @@ def _findings(before: Snapshot, after: Snapshot) -> Iterator[str]:
     seconds = after.when - before.when
     if seconds <= 0:
         return
-    others = (after.busy - before.busy - (after.mine - before.mine)) / seconds
-    if others > FEW:
+    used = others(before, after)
+    if used > FEW:
         named = _busiest(before, after, seconds)
         who = f", mostly {named}" if named else ""
-        yield f"other processes used {others:.2f} cores{who}; stop them, or wait until they finish"
+        yield f"other processes used {used:.2f} cores{who}; stop them, or wait until they finish"
     stolen = (after.stolen - before.stolen) / seconds
     if stolen > FEW:
         yield (

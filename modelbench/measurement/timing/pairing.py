@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from scipy.special import stdtrit
 
 from modelbench.measurement.timing.statistics import LEAST, Statistics
 from modelbench.measurement.timing.timing import Sample, no_collection, sampler
@@ -62,6 +64,24 @@ class Compared:
     def ratio(self) -> Ratio:
         """Return the time of the second in times of the first."""
         return ratio(self.first_ms, self.second_ms)
+
+
+def over_processes(found: Sequence[Ratio]) -> Ratio:
+    """Return the median of several processes' ratios.
+
+    Its interval is the wider of two: that of the samples, and that of what the processes differ by.
+    """
+    if len(found) == 1:
+        return found[0]
+    logs, count = np.log([each.median for each in found]), len(found)
+    middle, blocks = float(np.median(logs)), sum(each.blocks for each in found)
+    known = [log(each.interval[1] / each.interval[0]) / 2 for each in found if each.interval]
+    if not known:
+        return Ratio(exp(middle), None, blocks)
+    inside = sqrt(sum(reach**2 for reach in known) / len(known) / count)
+    between = float(stdtrit(count - 1, 0.975) * logs.std(ddof=1)) / sqrt(count)
+    reach = max(inside, between)
+    return Ratio(exp(middle), (exp(middle - reach), exp(middle + reach)), blocks)
 
 
 def compare(

@@ -12,10 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 from modelbench.config.sections import first_line
 from modelbench.results.json_file import write_json
+from modelbench.system.cache import cache_folder
 
 NEAREST = 3
 """Names that are proposed for one that does not exist."""
@@ -31,7 +30,7 @@ def entry(library: str, arch: str | None) -> dict[str, Any]:
             f'model={library}: {library} is not installed; pip install -e ".[{library}]"'
         )
     version = importlib.metadata.version(library)
-    file = user_cache_path("modelbench") / f"{library}-{version}.json"
+    file = cache_folder() / f"{library}-{version}.json"
     entries = _read(file)
     if str(arch) not in entries and _older(file, Path(spec.origin).parent / "models"):
         write_json(file, _ask(library))
@@ -75,7 +74,7 @@ def _older(file: Path, sources: Path) -> bool:
 
 def _ask(library: str) -> dict[str, Any]:
     """Let a process of its own import the library, which takes seconds."""
-    (user_cache_path("modelbench")).mkdir(parents=True, exist_ok=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "modelbench.models.builders.listing", library]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

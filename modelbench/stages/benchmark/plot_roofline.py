@@ -21,7 +21,7 @@ def roofline(places: Mapping[str, Place], title: str, directory: Path) -> list[s
     roof = np.minimum(peaks.macs_per_s, intensity * peaks.bytes_per_s)
     panel.loglog(intensity, roof / 1e9, color="black", linewidth=1.5)
     panel.text(
-        high, peaks.macs_per_s / 1e9, f"matmul peak: {peaks.macs_per_s / 1e9:,.0f} GMACs/s ",
+        high, peaks.macs_per_s / 1e9, f"compute peak: {peaks.macs_per_s / 1e9:,.0f} GMACs/s ",
         ha="right", va="bottom",
     )  # fmt: skip
     left = low * 1.5

@@ -1,73 +1,199 @@
-"""What stages tell of a call that they have timed."""
+"""The figures that follow from the samples of one phase, taken by one process or by several."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from modelbench.measurement.timing.audit import of_processes, of_samples
+from modelbench.measurement.timing.between import Between, between
+from modelbench.measurement.timing.control import FOLLOWED, KINDS, LAUNCHES, Kind
+from modelbench.measurement.timing.record import Record, known
+from modelbench.measurement.timing.statistics import LEAST, LEAST_TOLD, Statistics
 from modelbench.results import Report
+from modelbench.stages.benchmark.placement import add_share
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from modelbench.measurement.timing.statistics import Statistics
     from modelbench.measurement.timing.timing import Timing
+    from modelbench.stages.benchmark.sampled import Sampled
+NOTICED = 0.1
+"""Share of a call's time that starting its operations takes, from which they are its control."""
 
 
-def add_samples(report: Report, phase: str, timing: Timing, found: Statistics) -> None:
-    """Add what the samples of one phase carry, and what they cannot."""
-    from modelbench.measurement.timing.statistics import LEAST, LEAST_TOLD
+class PhaseFigures:
+    """One phase's, from all processes so far."""
 
-    report.metric(f"{phase}/p50_ms", found.median, "ms")
-    if found.interval:
-        report.metric(f"{phase}/ci95_low_ms", found.interval[0], "ms")
-        report.metric(f"{phase}/ci95_high_ms", found.interval[1], "ms")
-    report.metric(f"{phase}/mean_ms", found.mean, "ms")
-    if found.deviation is not None:
-        report.metric(f"{phase}/std_ms", found.deviation, "ms")
-    for percentile, value in found.percentiles.items():
-        report.metric(f"{phase}/p{percentile}_ms", value, "ms")
-    if timing.stream_ms:
-        middle = sorted(timing.stream_ms)[len(timing.stream_ms) // 2]
-        report.metric(f"{phase}/stream_p50_ms", middle, "ms")
-        report.series[f"{phase}/stream_samples_ms"] = timing.stream_ms
-    report.metric(f"{phase}/samples", found.samples, "count")
-    report.metric(f"{phase}/outliers", found.outliers, "count")
-    report.series[f"{phase}/samples_ms"] = timing.samples_ms
-    report.details[phase] = {
-        "stopped": timing.stopped,
-        "settled": timing.settled,
+    def __init__(self, phase: str, found: Sampled, record: Record, machine: Record) -> None:
+        self.phase, self._found, self._record = phase, found, record
+        self.timings, self.others = found.timings, found.others
+        self.samples_ms = [ms for timing in self.timings for ms in timing.samples_ms]
+        self._all = Statistics.of(self.samples_ms)
+        loaded = self._loaded(self._all.median)
+        self.follows: Kind | None = followed(loaded, record)
+        usual = machine.usual(f"{loaded}_ms")
+        whole = [timing.samples_ms for timing in self.timings]
+        self.time = between(whole, known(record.usual("p50_ms"), usual, loaded))
+        self.ratio = None if self.follows is None else self._in_units_of(self.follows)
+
+    def add(self, report: Report, items: int) -> None:
+        """Add what the samples carry, and what they cannot."""
+        phase, found, time = self.phase, self._all, self.time
+        report.metric(f"{phase}/p50_ms", time.median, "ms")
+        self._interval(report, "ci95", time.interval)
+        self._interval(report, "within_ci95", time.within)
+        report.metric(f"{phase}/mean_ms", found.mean, "ms")
+        if found.deviation is not None:
+            report.metric(f"{phase}/std_ms", found.deviation, "ms")
+        for percentile, value in found.percentiles.items():
+            report.metric(f"{phase}/p{percentile}_ms", value, "ms")
+        if stream := sorted(ms for timing in self.timings for ms in timing.stream_ms):
+            report.metric(f"{phase}/stream_p50_ms", stream[len(stream) // 2], "ms")
+            report.series[f"{phase}/stream_samples_ms"] = stream
+        report.metric(f"{phase}/samples", found.samples, "count")
+        report.metric(f"{phase}/processes", len(self.timings), "count")
+        report.metric(f"{phase}/outliers", found.outliers, "count")
+        report.metric(f"{phase}/items_per_s", items / time.median * 1e3, "1/s")
+        if self.ratio is not None:
+            report.metric(f"{phase}/control_ratio", self.ratio.median, "times")
+            if self.ratio.interval is not None:
+                low, high = self.ratio.interval
+                report.metric(f"{phase}/control_ratio_ci_low", low, "times")
+                report.metric(f"{phase}/control_ratio_ci_high", high, "times")
+        if time.interval is not None:
+            low, high = time.interval
+            count = len(self.timings)
+            several = "one process" if count == 1 else f"{count} processes"
+            report.notes.append(
+                f"{phase}: in 19 of 20 cases another run's median lies between {low:,.4g} and "
+                f"{high:,.4g} ms (from {several}; {time.rests_on})"
+            )
+        report.series[f"{phase}/samples_ms"] = self.samples_ms
+        report.details[phase] = {**report.details.get(phase, {}), **self._details()}
+        if self._found.place is not None:
+            add_share(report, phase, replace(self._found.place, seconds=time.median / 1e3))
+        self._audit(report)
+
+    def _loaded(self, median_ms: float) -> Kind:
+        """Return the control that loads the machine as the call does, as far as was counted."""
+        launches = [ms for timing in self.timings for ms in timing.rounds.launch]
+        launch_ms = (middle(launches) or 0.0) / LAUNCHES
+        if self._found.operations * launch_ms > NOTICED * median_ms or self._found.place is None:
+            return "launch"
+        return FOLLOWED[self._found.place.bound]
+
+    def keep(self) -> None:
+        """Let later runs know of this one."""
+        found = {kind: self._in_units_of(kind) for kind in KINDS}
+        ratios = {f"{kind}_ratio": ratio.median for kind, ratio in found.items() if ratio}
+        self._record.add({"p50_ms": self.time.median, **ratios})
+
+    def _in_units_of(self, kind: Kind) -> Between | None:
+        """Return the time in units of a control, process by process."""
+        controls = [middle(timing.rounds.of(kind)) for timing in self.timings]
+        whole = [
+            [ms / control for ms in timing.samples_ms]
+            for timing, control in zip(self.timings, controls, strict=True)
+            if control
+        ]
+        if len(whole) < len(self.timings):
+            return None
+        # On a machine that is not known, it is assumed to vary as much as the time does.
+        return between(whole, known(self._record.usual(f"{kind}_ratio"), None, kind))
+
+    def _interval(self, report: Report, kind: str, ends: tuple[float, float] | None) -> None:
+        if ends is not None:
+            report.metric(f"{self.phase}/{kind}_low_ms", ends[0], "ms")
+            report.metric(f"{self.phase}/{kind}_high_ms", ends[1], "ms")
+
+    def _details(self) -> dict[str, Any]:
+        first, begin = self.timings[0], self.timings[0].began
+        return {
+            "stopped": first.stopped,
+            "settled": first.settled,
+            "warmup_calls": len(first.warmup_ms),
+            "effective_samples": self._all.effective,
+            "interval_allows_for_correlation": self._all.covers,
+            "interval_rests_on": self.time.rests_on,
+            "between_processes": self.time.spread,
+            "follows": self.follows,
+            "processes": [_process(timing) for timing in self.timings],
+            "samples_at_s": [
+                round(timing.began - begin + at, 6) for timing in self.timings for at in timing.at_s
+            ],
+            "control": {
+                "at_s": [
+                    round(timing.began - begin + at, 6)
+                    for timing in self.timings
+                    for at in timing.rounds.at_s
+                ],
+                **{
+                    f"{kind}_ms": [ms for timing in self.timings for ms in timing.rounds.of(kind)]
+                    for kind in KINDS
+                },
+            },
+        }
+
+    def _audit(self, report: Report) -> None:
+        """Add what disturbed the samples, and why there may be no interval."""
+        phase, found, first = self.phase, self._all, self.timings[0]
+        disturbed = list(dict.fromkeys(each for audit in self._found.audits for each in audit))
+        samples = [f for timing in self.timings for f in of_samples(timing.samples_ms)]
+        medians = [middle(timing.samples_ms) or 0.0 for timing in self.timings]
+        controls = [
+            middle(timing.rounds.of(self.follows)) if self.follows else None
+            for timing in self.timings
+        ]
+        audit = [*disturbed, *dict.fromkeys(samples), *of_processes(medians, controls)]
+        report.details[phase]["audit"] = audit
+        report.warnings += [f"{phase}: {finding}" for finding in audit]
+        more = "raise test.benchmark.budget_s"
+        if found.samples == 1:
+            report.warnings.append(f"{phase}: {first.stopped}, and is the only sample; {more}")
+        elif found.samples < LEAST and self.time.interval is None:
+            few = f"{found.samples} samples are too few for an interval"
+            report.warnings.append(f"{phase}: {first.stopped}; {few}; {more}")
+        elif first is self.timings[-1] and found.samples < LEAST_TOLD and found.interval:
+            report.notes.append(
+                f"{phase}: {first.stopped}; the interval within the run assumes that its "
+                f"{found.samples} samples are independent, which fewer than {LEAST_TOLD} cannot "
+                "show"
+            )
+        unsettled = [timing for timing in self.timings if not timing.settled]
+        if found.samples > 1 and len(unsettled) > len(self.timings) / 2:
+            report.warnings.append(
+                f"{phase}: times had not stabilised after {len(first.warmup_ms)} warm-up calls; "
+                "raise test.benchmark.warmup_s"
+            )
+
+
+def _process(timing: Timing) -> dict[str, Any]:
+    return {
+        "at": datetime.fromtimestamp(timing.began, UTC).isoformat(timespec="milliseconds"),
+        "samples": len(timing.samples_ms),
+        "p50_ms": middle(timing.samples_ms),
+        "control_ms": {kind: middle(timing.rounds.of(kind)) for kind in KINDS},
         "warmup_calls": len(timing.warmup_ms),
-        "effective_samples": found.effective,
-        "interval_allows_for_correlation": found.covers,
+        "settled": timing.settled,
+        "stopped": timing.stopped,
     }
-    more = "raise test.benchmark.budget_s"
-    if found.samples == 1:
-        report.warnings.append(f"{phase}: {timing.stopped}, and is the only sample; {more}")
-    elif found.samples < LEAST:
-        few = f"{found.samples} samples are too few for an interval"
-        report.warnings.append(f"{phase}: {timing.stopped}; {few}; {more}")
-    elif found.interval is not None and found.samples < LEAST_TOLD:
-        report.notes.append(
-            f"{phase}: {timing.stopped}; the interval assumes that its {found.samples} samples "
-            f"are independent, which fewer than {LEAST_TOLD} cannot show"
-        )
-    if not timing.settled and found.samples > 1:
-        report.warnings.append(
-            f"{phase}: times had not stabilised after {len(timing.warmup_ms)} warm-up calls; raise "
-            "test.benchmark.warmup_s"
-        )
 
 
-def draw_samples(report: Report, model: str, directory: Path) -> None:
-    """Draw the samples of every phase that was timed."""
-    from modelbench.stages.benchmark.plot_samples import Samples, latency
+def followed(by_bound: Kind, record: Record) -> Kind | None:
+    """Return the control in whose units a time varies least from run to run, None where none helps.
 
-    for phase in [name.removesuffix("/samples_ms") for name in report.series]:
-        median = report.metrics.get(f"{phase}/p50_ms")
-        if median is None:
-            continue
-        edges = [report.metrics.get(f"{phase}/ci95_{edge}_ms") for edge in ("low", "high")]
-        known = [edge.value for edge in edges if edge is not None]
-        interval = (known[0], known[1]) if len(known) == 2 else None
-        found = Samples(report.series[f"{phase}/samples_ms"], median.value, interval)
-        report.artifacts += latency(phase, found, f"{model}: {phase}", directory)
+    As long as that is not known, the one that loads the machine as the call does.
+    """
+    time = record.usual("p50_ms")
+    spreads = {kind: ratio.spread for kind in KINDS if (ratio := record.usual(f"{kind}_ratio"))}
+    if time is None or not spreads:
+        return by_bound
+    best = min(spreads, key=spreads.__getitem__)
+    return best if spreads[best] < time.spread else None
+
+
+def middle(values: Sequence[float]) -> float | None:
+    """Return the middle one of the values, if there is one."""
+    return sorted(values)[len(values) // 2] if values else None

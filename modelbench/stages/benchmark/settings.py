@@ -10,8 +10,10 @@ from modelbench.stages.stage import COUNTING, PLOTS, Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
+    from modelbench.stages.benchmark.sampled import Plan
 
 CACHES = ("warm", "cold")
+MOST_PROCESSES = 100
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,18 @@ class Benchmark(Stage):
     """Seconds of samples at each of these."""
     phases: list[str] = field(default_factory=list)
     """The phases to time; empty for all of the model's."""
+    processes: int | None = None
+    """Fresh processes that share the samples; None for as many as loading the model allows."""
+    control: bool = True
+    """Time fixed calculations beside the model, which tell how fast the machine is."""
     roofline: bool = True
     """Count what each phase computes and moves, and place it below the machine's peaks."""
 
     def __post_init__(self) -> None:
         """Check the rule that ends the sampling."""
         super().__post_init__()
+        if self.processes is not None and not 1 <= self.processes <= MOST_PROCESSES:
+            raise ValueError(f"processes={self.processes}: expected null, or 1 to {MOST_PROCESSES}")
         for name in ("budget_s", "min_samples", "precision", "throughput_s"):
             positive(name, getattr(self, name))
         if self.max_samples is not None and self.max_samples < self.min_samples:
@@ -65,23 +73,38 @@ class Benchmark(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Return the metrics of each phase."""
-        from modelbench.measurement.timing.timing import Rule
+        from modelbench.stages.benchmark.figures import summed_up
+        from modelbench.stages.benchmark.sampling import sample_again
         from modelbench.stages.benchmark.session import Session
 
+        plan = self._plan()
+        if context.further is not None:
+            left, earlier = context.further.processes - 1, context.further.earlier
+            if left >= 0:
+                sample_again(earlier, workload, context, plan)
+            return summed_up(earlier, left, workload, context)
         unknown = [phase for phase in self.phases if phase not in workload.phases]
         if unknown:
             raise ValueError(
                 f"test.benchmark.phases={self.phases}: {workload.name} has "
                 f"{', '.join(workload.phases)}"
             )
-        rule = Rule(
-            self.budget_s, self.min_samples, self.min_s, self.warmup_s, self.precision,
-            self.max_samples,
-        )  # fmt: skip
-        phases = self.phases or workload.phases
-        session = Session(workload, context, rule, phases, cold=self.cache == "cold")
+        session = Session(workload, context, plan, self.phases or workload.phases)
         session.measure(roofline=self.roofline)
         sizes = {"batch_size": self.batch_sizes, "sequence_length": self.prompt_lengths}
         session.throughput(sizes, self.throughput_s)
         session.finish()
-        return session.report
+        return summed_up(session.found, session.processes - 1, workload, context)
+
+    def _plan(self) -> Plan:
+        from modelbench.measurement.timing.timing import Rule
+        from modelbench.stages.benchmark.sampled import SPAWNED, USUAL, Plan
+        from modelbench.system.forking import FORKS
+
+        rule = Rule(
+            self.budget_s, self.min_samples, self.min_s, self.warmup_s, self.precision,
+            self.max_samples,
+        )  # fmt: skip
+        processes = self.processes or (USUAL if FORKS else SPAWNED)
+        asked = self.processes is not None
+        return Plan(rule, processes, asked, cold=self.cache == "cold", control=self.control)

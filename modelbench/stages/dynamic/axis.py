@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from modelbench.measurement.numerics.consistency import NOT_COMPARED, Difference
@@ -10,7 +11,7 @@ from modelbench.stages.dynamic.borders import Borders
 from modelbench.stages.dynamic.constraints import SizeConstraints
 from modelbench.stages.dynamic.estimate import SEVERAL, Axis, Estimate
 from modelbench.stages.dynamic.findings import add_exponents, compared
-from modelbench.stages.dynamic.growth import Power
+from modelbench.stages.dynamic.growth import Power, medians
 from modelbench.stages.dynamic.plot import growth
 from modelbench.stages.dynamic.trials import (
     Outcome,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from modelbench.stages.dynamic.session import Session
 
 MIB, GIB = 2**20, 2**30
+AGAIN_S = 15.0
+"""Seconds that running all sizes may take for it to be done again in further processes."""
 PADDING = 8
 """Tokens that are padded."""
 
@@ -44,6 +47,8 @@ class AxisTrials:
         self._sizes = {f.size: f for f in estimated.sizes} if estimated else {}
         self._ran: dict[int, Outcome] = {}
         self._good: dict[int, Outcome] = {}
+        self._latencies: list[dict[int, float]] = []
+        """Of each process, milliseconds by size."""
         self._borders = Borders(name, estimated, self._ran, self._expected, session)
         self._notes = self._borders.notes
         self.sizes = [size for size in wanted if self._fits(size)]
@@ -53,17 +58,28 @@ class AxisTrials:
         further = self._further()
         tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self.sizes]
         session = self._all
-        found = outcomes(self._workload, [*tasks, *further.values()], session.point_s)
+        start = perf_counter()
+        found = outcomes(self._workload, [*tasks, *further.values()], session.each_s)
         for size, outcome in zip(self.sizes, found, strict=False):
             self._record(size, outcome)
             if self._slow(size, outcome):
                 found.close()
-                found = outcomes(self._workload, list(further.values()), session.point_s)
+                found = outcomes(self._workload, list(further.values()), session.each_s)
                 break
         for name, outcome in zip(further, found, strict=True):
             self._told(name, outcome)
+        self._latencies = [{size: outcome.p50_ms for size, outcome in self._good.items()}]
+        if perf_counter() - start < AGAIN_S:
+            self._time_again()
         if self._good:
             self._borders.find()
+
+    def _time_again(self) -> None:
+        """Time the sizes that work in further processes, too."""
+        tasks: list[Task] = [partial(at_size, sizes={self.name: size}) for size in self._good]
+        for _ in range(self._all.processes - 1):
+            found = zip(self._good, outcomes(self._workload, tasks, self._all.each_s), strict=True)
+            self._latencies.append({s: o.p50_ms for s, o in found if o.error is None})
 
     @property
     def constraints(self) -> SizeConstraints | None:
@@ -74,7 +90,7 @@ class AxisTrials:
         """Add the curves, how they grow, and the sentence that sums it up."""
         report = self._report
         curves = {
-            "p50_ms": {size: outcome.p50_ms for size, outcome in self._good.items()},
+            "p50_ms": medians(self._latencies),
             "peak_mib": {size: outcome.peak / MIB for size, outcome in self._good.items()},
             "macs_g": {f.size: f.macs / 1e9 for f in self._sizes.values() if f.macs},
         }
@@ -82,7 +98,7 @@ class AxisTrials:
             f"{self.name}/{name}": points for name, points in curves.items() if points
         }
         fits = {
-            "scaling": ("latency", Power.of(curves["p50_ms"])),
+            "scaling": ("latency", Power.over(self._latencies)),
             "memory": ("memory beyond the weights", self._memory()),
             "macs": ("MACs", Power.of(curves["macs_g"])),
         }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import exp, log
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
+from statistics import median, stdev
 
 from scipy import stats
 
@@ -39,3 +40,23 @@ class Power:
         reach = float(stats.t.ppf(0.975, len(points) - 2) * fit.stderr)
         exponent = float(fit.slope)
         return cls(exp(float(fit.intercept)), exponent, (exponent - reach, exponent + reach))
+
+    @classmethod
+    def over(cls, processes: Sequence[Mapping[int, float]]) -> Power | None:
+        """Fit the medians of what several processes found, one mapping of sizes each.
+
+        The interval is the wider of two: that of the fit, and that of what processes differ by.
+        """
+        whole = cls.of(medians(processes))
+        each = [fit.exponent for points in processes if (fit := cls.of(points))]
+        if whole is None or len(each) < 2:
+            return whole
+        reach = float(stats.t.ppf(0.975, len(each) - 1)) * stdev(each) / sqrt(len(each))
+        reach = max(reach, whole.interval[1] - whole.exponent)
+        return replace(whole, interval=(whole.exponent - reach, whole.exponent + reach))
+
+
+def medians(processes: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return each size's median over the processes that ran it."""
+    sizes = sorted({size for points in processes for size in points})
+    return {size: median(points[size] for points in processes if size in points) for size in sizes}

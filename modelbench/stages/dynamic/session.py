@@ -26,7 +26,9 @@ class Session:
     workload: Workload
     context: Context
     point_s: float
-    """Seconds of samples at each size."""
+    """Seconds of samples at each size, of all processes together."""
+    processes: int
+    """Processes that share them."""
     call_s: float
     """Seconds that a single call may be expected to take."""
     search_s: float
@@ -42,6 +44,11 @@ class Session:
         self.most = min(self.memory_mib * MIB, HALF * free(self.context.device))
         """Bytes that a call may take."""
 
+    @property
+    def each_s(self) -> float:
+        """Seconds of samples that one process takes at each size."""
+        return self.point_s / self.processes
+
     def do(self, tasks: Sequence[Task]) -> list[Outcome]:
         """Do tasks with the model, in a process of its own."""
-        return list(outcomes(self.workload, tasks, self.point_s))
+        return list(outcomes(self.workload, tasks, self.each_s))

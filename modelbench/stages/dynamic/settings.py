@@ -25,6 +25,8 @@ class Dynamic(Stage):
     sequence_length: list[int] | None = None
     point_s: float = 0.5
     """Seconds of samples at each size; one call is made in any case."""
+    processes: int = 3
+    """Processes that share them, where running all sizes once takes few seconds."""
     call_s: float = 15.0
     """Seconds that a single call may be expected to take."""
     memory_mib: float = 2048.0
@@ -37,7 +39,7 @@ class Dynamic(Stage):
     def __post_init__(self) -> None:
         """Check the sizes."""
         super().__post_init__()
-        for name in ("point_s", "call_s", "memory_mib", "search_s"):
+        for name in ("processes", "point_s", "call_s", "memory_mib", "search_s"):
             positive(name, getattr(self, name))
         for axis in AXES:
             sizes = getattr(self, axis)
@@ -58,7 +60,7 @@ class Dynamic(Stage):
                 f"axis; it has {', '.join(workload.axes)}"
             )
         sizes = {axis: sizes for axis in AXES if (sizes := getattr(self, axis)) is not None}
-        limits = (self.point_s, self.call_s, self.search_s, self.memory_mib)
+        limits = (self.point_s, self.processes, self.call_s, self.search_s, self.memory_mib)
         scaling = Scaling(Session(workload, context, *limits), sizes)
         scaling.estimate()
         scaling.run()

@@ -7,16 +7,17 @@ from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from modelbench.results import Report, Skip
+from modelbench.results import Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.quantization.file import MIB, File, Single
+from modelbench.stages.quantization.timed import Timed
 from modelbench.stages.stage import Context
 from modelbench.system.cgroup import available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelbench.measurement.timing.pairing import Ratio
+    from modelbench.measurement.timing.pairing import Compared
     from modelbench.models.workload import Workload
     from modelbench.precision.converted import ConvertedModel
 
@@ -27,6 +28,8 @@ HALF = 0.5
 """Share of MACs below which a scheme is warned of."""
 LAYER_S = 0.5
 """Seconds that compiling takes for each layer, at most, on two slow cores."""
+SHARED = 1.0
+"""Times the budget that converting may take in each further process."""
 PATIENCE_S = 20.0
 """Seconds that an interval may cost beyond the budget."""
 CALLS, COPIES = 30, 4
@@ -40,8 +43,11 @@ class _NoTime(Exception):  # noqa: N818  (a result, not an error)
 class Comparison:
     """Single precision, and the schemes held against it one by one."""
 
-    def __init__(self, workload: Workload, context: Context, budget_s: float, until: float) -> None:
-        self.report, self._budget_s = Report(), budget_s
+    def __init__(
+        self, workload: Workload, context: Context, budget_s: float, processes: int, until: float
+    ) -> None:
+        self.timed = Timed()
+        self.report, self._budget_s, self._processes = self.timed.report, budget_s, processes
         self._workload, self._context = workload, context
         self._end = until
         self.left_out: dict[str, str] = {}
@@ -91,7 +97,9 @@ class Comparison:
         try:
             self._room()
             scheme = instantiate(node, _convert_="all")
+            start = perf_counter()
             converted = scheme.convert(self._workload, phases=False)
+            self._convert_s = perf_counter() - start
         except Skip as skip:
             self.left_out[name] = str(skip)
             self.report.notes.append(f"{name} skipped: {skip}")
@@ -144,8 +152,6 @@ class Comparison:
     def _run(self, name: str, converted: ConvertedModel) -> None:
         """Save it, hold its outputs against those of single precision, time the two interleaved."""
         from modelbench.measurement.numerics.fidelity import all_finite, first_not_finite
-        from modelbench.measurement.timing.pairing import Pairs, compare
-        from modelbench.measurement.timing.statistics import LEAST, Statistics
 
         self._context.scratch.mkdir(exist_ok=True)
         file = File(name, converted, self._baseline, self._context.scratch)
@@ -160,17 +166,21 @@ class Comparison:
         if converted.compiles:
             self._compile(name, converted, call)
         self._fidelity(name, converted)
+        self._time(name, converted, call)
+
+    def _time(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:
+        """Time it interleaved with single precision, or only its share of that."""
+        from modelbench.measurement.timing.statistics import LEAST
+
         self._context.say(f"{name}: timing interleaved with fp32")
         # A block is four calls; an interval needs LEAST blocks, which very slow models do not get.
-        blocks = LEAST if 4 * LEAST * self._seconds < PATIENCE_S else 2
-        pairs = Pairs(self._budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
-        compared = compare(self._call, call, pairs, self._context.device)
-        self.report.metric(f"{name}/p50_ms", Statistics.of(compared.second_ms).median, "ms")
-        if "fp32/p50_ms" not in self.report.metrics:
-            own = Statistics.of(compared.first_ms).median
-            self.report.metric("fp32/p50_ms", own, "ms")
-        self.report.series[f"{name}/samples_ms"] = compared.second_ms
-        self._speed(name, compared.ratio)
+        quick = 4 * LEAST * self._seconds < PATIENCE_S
+        shared = quick and not converted.compiles and self._convert_s < SHARED * self._budget_s
+        if shared and self._processes > 1:
+            self.timed.shared.append(name)
+        budget_s = self._budget_s / (self._processes if shared else 1)
+        compared = compare_within(budget_s, self._call, call, self._context, quick=quick)
+        self.timed.schemes[name] = [compared]
 
     def _first_call(self, converted: ConvertedModel, call: Callable[[], Any]) -> Any:
         """Run it uncompiled, unless the processor emulates the type and would take too long."""
@@ -238,10 +248,19 @@ class Comparison:
         if kept.top1_agreement is not None:
             report.metric(f"{name}/top1_agreement", kept.top1_agreement, "share")
 
-    def _speed(self, name: str, ratio: Ratio) -> None:
-        self.report.metric(f"{name}/speedup", 1 / ratio.median, "times")
-        if ratio.interval is not None:
-            low, high = ratio.interval
-            self.report.metric(f"{name}/speedup_ci_low", 1 / high, "times")
-            self.report.metric(f"{name}/speedup_ci_high", 1 / low, "times")
-        self.report.details[name]["verdict"] = ratio.verdict
+
+def compare_within(
+    budget_s: float,
+    first: Callable[[], Any],
+    second: Callable[[], Any],
+    context: Context,
+    *,
+    quick: bool = True,
+) -> Compared:
+    """Time two calls interleaved for so long; not `quick` ones get no more than two blocks."""
+    from modelbench.measurement.timing.pairing import Pairs, compare
+    from modelbench.measurement.timing.statistics import LEAST
+
+    blocks = LEAST if quick else 2
+    pairs = Pairs(budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
+    return compare(first, second, pairs, context.device)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from modelbench.results import Report, Skip
+from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
-from modelbench.stages.quantization.comparison import Comparison
+from modelbench.stages.quantization.comparison import Comparison, compare_within
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
+    from modelbench.stages.quantization.timed import Timed
 
 log = logging.getLogger(__name__)
 
@@ -31,24 +33,41 @@ class Quantization(Stage):
     budget_s: float = 2.0
     """Seconds of samples per scheme, interleaved with single precision."""
 
+    processes: int = 3
+    """Fresh processes that share the samples of schemes that are converted quickly."""
+
     def __post_init__(self) -> None:
         """Check the budget."""
         super().__post_init__()
         positive("budget_s", self.budget_s)
+        positive("processes", self.processes)
         if not self.schemes:
             raise ValueError("schemes=[]: expected one or more options of precision")
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Return the metrics of each scheme; raises Skip where none applies."""
-        from modelbench.stages.quantization.plot import draw_quantization
+        if context.further is not None:
+            timed, left = context.further.earlier, context.further.processes - 1
+            if left >= 0:
+                self._again(timed, workload, context)
+        else:
+            timed, left = self._compared(workload, context), self.processes - 1
+        report: Report = timed.with_speeds()
+        if left > 0 and timed.shared:
+            report.further = Further(left, timed)
+        else:
+            self._draw(report, workload.name, context)
+        return report
 
+    def _compared(self, workload: Workload, context: Context) -> Timed:
+        """Hold each scheme against single precision, in the first process."""
         until = perf_counter() + SHARE * self.timeout_s
-        comparison = Comparison(workload, context, self.budget_s, until)
+        comparison = Comparison(workload, context, self.budget_s, self.processes, until)
         comparison.baseline()
         names = [n for n in self.schemes if context.schemes[n] is not None]  # all but fp32
         for at, name in enumerate(names):
-            rest = names[at + 1 :]
-            context.keep(comparison.report, name, {"schemes": rest} if rest else {})
+            rest = {"schemes": names[at + 1 :], "processes": 1} if names[at + 1 :] else {}
+            context.keep(comparison.timed.with_speeds(), name, rest)
             try:
                 comparison.add(name, context.schemes[name])
             except Exception as error:  # compilers and exporters raise all kinds
@@ -56,11 +75,28 @@ class Quantization(Stage):
                 comparison.report.fail(f"{name}: {in_one_line(error)}")
         if comparison.left_out and not (comparison.reached or comparison.report.failure):
             raise Skip("; ".join(f"{n}: {why}" for n, why in comparison.left_out.items()))
-        report = comparison.report
+        return comparison.timed
+
+    def _again(self, timed: Timed, workload: Workload, context: Context) -> None:
+        """Time in a further process what is converted quickly."""
+        from hydra.utils import instantiate
+
+        model, batch = workload.build(), workload.batch()
+        for name in timed.shared:
+            context.say(f"{name}: timing interleaved with fp32")
+            scheme = instantiate(context.schemes[name], _convert_="all")
+            converted = scheme.convert(workload, phases=False)
+            first = partial(batch.call, model)
+            second = partial(converted.batch(batch).call, converted.model)
+            budget_s = self.budget_s / self.processes
+            timed.schemes[name].append(compare_within(budget_s, first, second, context))
+
+    def _draw(self, report: Report, model: str, context: Context) -> None:
+        from modelbench.stages.quantization.plot import draw_quantization
+
         figures: dict[str, dict[str, float]] = {}
         for name, metric in report.metrics.items():
             scheme, _, short = name.partition("/")
             figures.setdefault(scheme, {})[short] = metric.value
-        title = f"{workload.name}: size, fidelity and speed"
+        title = f"{model}: size, fidelity and speed"
         report.artifacts += draw_quantization(figures, title, context.directory)
-        return report

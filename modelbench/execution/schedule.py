@@ -1,0 +1,71 @@
+"""The stages of one job in their order, and between them what fresh processes add to earlier ones.
+
+A stage that measures time asks for further processes: they see other states of the machine where
+other stages run in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from modelbench.execution.pool import WorkerPool
+from modelbench.results import Result
+from modelbench.sinks.sink import Sink
+
+
+class Schedule:
+    """What is run when, and which results the sinks have."""
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        stages: Mapping[str, Mapping[str, Any]],
+        sinks: Sequence[Sink],
+        results: list[Result],
+    ) -> None:
+        """Run the stages by their settings; `results` is filled, even where that is cut short."""
+        self._pool, self._stages, self._sinks, self._results = pool, stages, sinks, results
+        self._recorded: set[str] = set()
+
+    def run(self) -> None:
+        """Run them all; whatever ends it, each result that there is comes to every sink once."""
+        try:
+            for number, (stage, settings) in enumerate(self._stages.items(), start=1):
+                say = partial(progress, self._sinks, stage)
+                self._results.append(self._pool.run(stage, settings["timeout_s"], say))
+                for place in range(number):
+                    self._narrow(place, len(self._stages) - number)
+        finally:
+            for result in self._results:
+                self._record(result)
+
+    def _narrow(self, place: int, to_come: int) -> None:
+        """Let further processes add to a result: as many as are due now, with stages to come."""
+        further = self._results[place].further
+        due = further.processes // (to_come + 1) if further else 0
+        while (further := self._results[place].further) is not None and (due > 0 or not to_come):
+            result, due = self._results[place], due - 1
+            timeout_s = self._stages[result.stage]["timeout_s"]
+            text = f"another process, {further.processes} left"
+            say = partial(progress, self._sinks, result.stage)
+            say(text if further.processes > 0 else "plots")
+            self._results[place] = self._pool.again(result, timeout_s, say)
+        if further is None:
+            self._record(self._results[place])
+        else:
+            for sink in self._sinks:
+                sink.keep(self._results[place])
+
+    def _record(self, result: Result) -> None:
+        if result.stage not in self._recorded:
+            self._recorded.add(result.stage)
+            for sink in self._sinks:
+                sink.record(result)
+
+
+def progress(sinks: Sequence[Sink], stage: str, text: str) -> None:
+    """Tell every sink what a stage is doing."""
+    for sink in sinks:
+        sink.progress(stage, text)

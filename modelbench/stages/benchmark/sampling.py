@@ -1,0 +1,58 @@
+"""Samples of one phase after the other, in the first process or in a further one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from modelbench.measurement.timing.audit import Snapshot, findings, others
+from modelbench.measurement.timing.control import Control
+from modelbench.measurement.timing.timing import LATER_WARMUP_S, Conditions, Timing, time_call
+from modelbench.precision.compiling import compiled
+from modelbench.precision.convert import convert
+from modelbench.results import Skip
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Phase, Workload
+    from modelbench.stages.benchmark.sampled import Earlier, Plan, Sampled
+    from modelbench.stages.stage import Context
+
+
+class Sampling:
+    """Takes one process's samples, with an audit of what disturbed them."""
+
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self._context, self._plan = context, plan
+        control = Control(context.device) if plan.control else None
+        self._under = Conditions(plan.cold, plan.processes, control)
+
+    def sample(self, phase: str, call: Phase, found: Sampled) -> Timing:
+        """Add this process's samples of a phase, and return them."""
+        device, plan = self._context.device, self._plan
+        self._context.say(f"timing {phase}, at most {plan.rule.budget_s / plan.processes:.2g} s")
+        before = Snapshot.take(device)
+        timing = time_call(call, plan.rule, device, self._under)
+        after = Snapshot.take(device)
+        found.timings.append(timing)
+        found.audits.append(findings(before, after))
+        found.others = max(found.others, others(before, after))
+        return timing
+
+
+def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: Plan) -> None:
+    """Add this process's samples to those of earlier ones; of phases that processes share."""
+    converted = convert(workload)
+    batch = converted.batch(workload.batch())
+    warmup_s = min(plan.rule.warmup_s, LATER_WARMUP_S)
+    sampling = Sampling(context, replace(plan, rule=replace(plan.rule, warmup_s=warmup_s)))
+    for phase, found in earlier.phases.items():
+        processes = found.timings[0].processes
+        if processes == 1:
+            continue
+        try:
+            call = workload.phase(phase, converted.model, batch)
+        except Skip:
+            continue
+        if converted.compiles:
+            compiled(call)
+        sampling.sample(phase, call, found)
