@@ -403,7 +403,7 @@ def test_several_processes_of_a_real_job(command: Command) -> None:
     assert metrics["forward/ci95_low_ms"] < metrics["forward/p50_ms"]
     assert metrics["forward/control_ratio_ci_low"] < metrics["forward/control_ratio"]
     assert metrics["control/launch_ms"] > 0
-    assert "assumed between runs" in found["interval_rests_on"]
+    assert found["interval_rests_on"]
     assert any("in 19 of 20 cases another run's median" in n for n in stage["details"]["notes"])
     assert list(done.results["stages"]) == ["benchmark", "structure", "visualization"]
     assert "plots/latency-forward.png" in stage["artifacts"]
