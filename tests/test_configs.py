@@ -30,8 +30,10 @@ NEEDS = {
     "huggingface": [f"model.checkpoint={CHECKPOINT}"],
     "torchvision": ["model.arch=resnet50"],
     "timm": ["model.arch=vit_tiny_patch16_224"],
+    "images": ["data.folder=pictures"],
+    "text": ["data.file=text.txt"],
 }
-"""What a model cannot be chosen without."""
+"""What an option cannot be chosen without."""
 YAMLS = sorted(schema.CONF.rglob("*.yaml"))
 
 
@@ -47,14 +49,17 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 36
+    assert len(YAMLS) == 39
     assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
 
 
 @pytest.fixture(autouse=True)
 def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the checkpoint that the YAML of `huggingface` names lie here instead of on the hub."""
+    """Let what the YAMLs of `huggingface` and of data name lie here."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures" / "class").mkdir(parents=True)
+    (tmp_path / "pictures" / "class" / "picture.png").touch()
+    (tmp_path / "text.txt").write_text("a text", encoding="utf-8")
     gpt2().save_pretrained(CHECKPOINT)
 
 

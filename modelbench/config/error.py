@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(ValueError):
     """The configuration cannot be run; `errors` has one line for each reason."""
 
     def __init__(self, errors: Sequence[str]) -> None:

@@ -25,9 +25,10 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 AXES = ("batch_size", "image_size", "sequence_length", "audio_length", "num_frames")
 """The axes that have a name at the top level."""
 
-WEIGHTS = ("random", "pretrained", "fake")
+WEIGHTS = ("random", "pretrained", "fake", "given")
+"""`given`: those of a module that Python code has handed over."""
 
-SECTIONS = ("model", "test", "device", "precision", "tracker")
+SECTIONS = ("model", "test", "device", "precision", "data", "tracker")
 
 
 @dataclass

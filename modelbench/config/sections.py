@@ -43,15 +43,17 @@ def section(
     key = (path, kind, repr(values))
     if key not in _HELD:
         said: list[str] = []
-        _HELD[key] = _section(path, kind, values, said, recipes), said
-    plain, errors = _HELD[key]
-    found += errors
-    return copy.deepcopy(plain)
+        plain = _section(path, kind, values, said, recipes)
+        if said:  # a folder that is not there may be there the next time
+            found += said
+            return plain
+        _HELD[key] = plain
+    return copy.deepcopy(_HELD[key])
 
 
 _MARKED = {"?", "$"}
 """Characters that may mean something to OmegaConf."""
-_HELD: dict[tuple[str, type, str], tuple[dict[str, Any], list[str]]] = {}
+_HELD: dict[tuple[str, type, str], dict[str, Any]] = {}
 """The jobs of a sweep have most sections in common."""
 
 
@@ -94,7 +96,7 @@ def _section(
     found += [
         f"{path}{key}: missing; expected {wanted(hints[key])}"
         for key in sorted(OmegaConf.missing_keys(node))
-        if key not in values
+        if values.get(key, "???") == "???"
     ]
     if len(found) == before:
         try:

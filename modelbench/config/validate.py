@@ -69,6 +69,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
         "test": {name: _stage(name, raw["test"][name], folders, found) for name in raw["test"]},
         "device": section("device.", schema.Device, raw["device"], found),
         "precision": section("precision.", schema.Precision, raw["precision"], found),
+        "data": targeted("data.", raw["data"], found),
         "tracker": targeted("tracker.", raw["tracker"], found),
     }
     schemes.resolve(plain, folders, found)

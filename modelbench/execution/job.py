@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -44,7 +43,13 @@ def job(config: DictConfig) -> None:
     checked = check(config, [schema.CONF, *folders])
     if not checked.plain:  # nothing to name the job by; the command line's own check has passed it
         raise ConfigurationError(checked.errors)
-    about = _job(checked.plain, hydra_config)
+    directory = Path(hydra_config.runtime.output_dir)
+    about = described(checked.plain, command_line(hydra_config), directory)
+    if (sweep := Sweep.current) is not None:
+        about = replace(
+            about, sweep_id=sweep.id, number=hydra_config.job.num,
+            parent_run_id=sweep.parent_run_id,
+        )  # fmt: skip
     settings = checked.plain["tracker"]
     tracker = instantiate(settings) if settings.get("_target_") else None
     files = Files()
@@ -54,7 +59,7 @@ def job(config: DictConfig) -> None:
     try:
         if checked.errors:
             raise ConfigurationError(checked.errors)
-        about = _with_weights(about)
+        about = with_weights(about)
         start_server(ahead(about.config))
         if tracker:
             tracker.prepare(about.directory)
@@ -77,8 +82,8 @@ def job(config: DictConfig) -> None:
         sys.exit(1)  # in a sweep, the summary counts the failures
 
 
-def _with_weights(about: Job) -> Job:
-    """Fetch the weights before any clock runs."""
+def with_weights(about: Job) -> Job:
+    """Fetch the weights before any clock runs; raises ConfigurationError where they are none."""
     model = about.config["model"]
     if model["weights"] != "pretrained":
         return about
@@ -92,8 +97,8 @@ def _with_weights(about: Job) -> Job:
     return replace(about, config={**about.config, "model": {**model, "checkpoint": found}})
 
 
-def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
-    sweep = Sweep.current
+def described(plain: dict[str, Any], command: str, directory: Path) -> Job:
+    """Return the job that a checked configuration stands for."""
     return Job(
         name=schema.job_name(plain),
         model=plain["model"]["name"],
@@ -103,12 +108,9 @@ def _job(plain: dict[str, Any], hydra_config: HydraConf) -> Job:
         axes=schema.axes(plain),
         seed=plain["seed"],
         config=plain,
-        command=command_line(hydra_config),
-        directory=Path(hydra_config.runtime.output_dir),
+        command=command,
+        directory=directory,
         environment=_host(),
-        sweep_id=sweep.id if sweep else None,
-        number=hydra_config.job.num if sweep else None,
-        parent_run_id=sweep.parent_run_id if sweep else None,
     )
 
 

@@ -54,7 +54,9 @@ def start_server(targets: Iterable[str]) -> None:
     if sys.platform != "win32":
         from multiprocessing import forkserver
 
-        if multiprocessing.get_start_method() not in multiprocessing.get_all_start_methods():
+        # Asked so that nothing is settled: the process may be a caller's own.
+        method = multiprocessing.get_start_method(allow_none=True)
+        if method is not None and method not in multiprocessing.get_all_start_methods():
             # joblib's processes have a start method that a fresh interpreter does not know.
             multiprocessing.set_start_method("forkserver", force=True)
         os.environ[PRELOAD] = ",".join(dict.fromkeys(targets))

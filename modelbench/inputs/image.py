@@ -44,7 +44,7 @@ class Image:
     def __call__(self, draw: Draw) -> Tensor:
         """Crop squares out of the picture and resize them."""
         crops = self.crops(draw, draw.sizes["batch_size"] * (self.several or 1))
-        pixels = self._normalised(crops)
+        pixels = self.normalised(crops)
         return pixels.reshape(-1, self.several, *pixels.shape[1:]) if self.several else pixels
 
     def crops(self, draw: Draw, count: int) -> list[np.ndarray]:
@@ -52,18 +52,19 @@ class Image:
         calibrating = draw.calibration is not None
         picture = OTHER_PHOTOGRAPH if calibrating else draw.image or PHOTOGRAPH
         photo = photograph(picture).convert("L" if self.channels == 1 else "RGB")
-        size = self._size(draw)
+        size = self.size(draw)
         rng = random.Random(draw.seed + (draw.calibration or 0))
         random_from = 0 if calibrating else 1
         return [crop(photo, size, rng if i >= random_from else None) for i in range(count)]
 
-    def _size(self, draw: Draw) -> tuple[int, int]:
-        """Return height and width."""
+    def size(self, draw: Draw) -> tuple[int, int]:
+        """Return height and width in pixels."""
         if self.height and self.width:
             return self.height, self.width
         return draw.sizes["image_size"], draw.sizes["image_size"]
 
-    def _normalised(self, crops: Sequence[np.ndarray]) -> Tensor:
+    def normalised(self, crops: Sequence[np.ndarray]) -> Tensor:
+        """Return 8-bit pictures of one size as `[n, channels, height, width]`, normalised."""
         if self.processor is not None:
             return processed(crops, self.processor)
         pixels = torch.from_numpy(np.stack(crops)).float().div_(255)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from modelbench.inputs import Draw, Source
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.data import Data
-from modelbench.losses import mean_square
+from modelbench.losses import classes, mean_square
 from modelbench.models.lazy import build_fake, initialise
 from modelbench.models.pretrained import build_pretrained
 from modelbench.models.shapes import Shapes
@@ -42,11 +44,15 @@ class Workload:
     measure: Callable[[Any, Batch], Tensor] | None = None
     """The YAML's loss."""
     data: Data | None = None
-    """The YAML's labelled data."""
+    """Labelled data: the user's, or the YAML's."""
+    own_data: bool = False
+    """Whether it is the user's, by which the model's quality is judged."""
     learning_rate: float = 1e-3
     """Of training, unless its optimizer has one."""
     pretrained: Callable[[], Any] | None = None
     """Builds the model with its weights, unless these are random."""
+    weights: str = "random"
+    """As the YAML has it."""
     scheme: Mapping[str, Any] | None = None
     """The precision's `scheme`; None for single precision."""
     fake: Shapes | None = None
@@ -63,20 +69,22 @@ class Workload:
     ) -> Workload:
         """Make a workload of a checked configuration."""
         model = config["model"]
+        sources = {
+            str(key): instantiate(node, _convert_="all") for key, node in model["inputs"].items()
+        }
         return cls(
             name=model["name"],
             axes=axes,
             device=device,
             recipe=model["build"],
-            sources={
-                str(key): instantiate(node, _convert_="all")
-                for key, node in model["inputs"].items()
-            },
+            sources=sources,
             prepare={name: _later(node) for name, node in (model["phases"] or {}).items()},
             measure=_later(model["loss"]) if model["loss"] else None,
-            data=instantiate(model["data"], _convert_="all"),
+            data=_data(config, sources),
+            own_data=_own(config),
             learning_rate=model["learning_rate"],
             pretrained=_pretrained(model),
+            weights=model["weights"],
             scheme=config["precision"]["scheme"],
             fake=Shapes() if model["weights"] == "fake" else None,
             limits=model["limits"],
@@ -136,8 +144,18 @@ class Workload:
 
     def calibration(self, batches: int, **sizes: int) -> Iterator[Batch]:
         """Make batches of other content, which quantization may look at; `batch` has none of it."""
+        if self.own_data and not sizes:
+            yield from islice(self._of_training(), batches)
+            return
         for number in range(batches):
             yield self._made(replace(self._draw(sizes), calibration=number))
+
+    def _of_training(self) -> Iterator[Batch]:
+        """Yield batches of the user's data that are not tested on, at the workload's size."""
+        places = torch.arange(self.axes.get("batch_size", 1), device=self.device)
+        for batch in self.labelled(test=False):
+            few = len(next(iter(batch.named().values())))
+            yield replace(batch.map(itemgetter(places % few)), labels=None)
 
     def labelled(self, *, test: bool) -> Iterator[Batch]:
         """Yield labelled batches on the device: of training without end, of testing once."""
@@ -145,7 +163,15 @@ class Workload:
         given = (self.data.test if test else self.data.training)(self._draw({}))
         for batch in given:
             labels = None if batch.labels is None else batch.labels.to(self.device)
-            yield replace(batch.map(self._placed), labels=labels)
+            yield replace(self._whole(batch).map(self._placed), labels=labels)
+
+    def _whole(self, batch: Batch) -> Batch:
+        """Add the arguments that labelled data has none of, as many samples of them."""
+        given = batch.named()
+        if given.keys() == self.sources.keys():
+            return batch
+        own = self.batch(batch_size=len(next(iter(given.values()))))
+        return own.holding({**own.named(), **given})
 
     def notes(self) -> list[str]:
         """Return what a person should know of the input."""
@@ -174,7 +200,8 @@ class Workload:
 
     def loss(self, outputs: Any, batch: Batch) -> Tensor:
         """Return the loss as a scalar: the YAML's, or a default that any floating output has."""
-        return (self.measure or mean_square)(outputs, batch)
+        usual = mean_square if batch.labels is None else classes
+        return (self.measure or usual)(outputs, batch)
 
     def chance_level(self, outputs: Any, batch: Batch) -> float | None:
         """Return the loss at chance level; None where the loss does not know it."""
@@ -192,6 +219,20 @@ class Workload:
 
     def _positional(self) -> int:
         return sum(name.isdigit() for name in self.sources)
+
+
+def _data(config: Mapping[str, Any], sources: Mapping[str, Source]) -> Data | None:
+    """Return the labelled data: the user's, else that of the model's YAML."""
+    if not _own(config):
+        own: Data | None = instantiate(config["model"]["data"], _convert_="all")
+        return own
+    given = instantiate(config["data"], _convert_="all")
+    bound: Data = given.bound(sources) if hasattr(given, "bound") else given
+    return bound
+
+
+def _own(config: Mapping[str, Any]) -> bool:
+    return bool(config["data"].get("_target_"))
 
 
 def _pretrained(model: Mapping[str, Any]) -> Callable[[], Any] | None:

@@ -16,8 +16,8 @@ from modelbench.results import Metric
 from modelbench.sinks.report.pictures import Album, Picture
 from modelbench.sinks.tables import figure, parted
 
-BYTES = 4_500_000
-"""Of all pictures of a page."""
+BYTES, FRAGMENT_BYTES = 4_500_000, 1_500_000
+"""Of all pictures of a page, and of a notebook's cell."""
 
 # What a person asks first, in this order, and what it is called.
 HEADLINES = {
@@ -58,8 +58,7 @@ class Section:
 
 def job_page(document: Mapping[str, Any], folder: Path) -> str:
     """Write the page of a job; `document` is the content of its `results.json`."""
-    album = Album(folder, BYTES)
-    sections = [_section(name, stage, album) for name, stage in document["stages"].items()]
+    sections = _sections(document, Album(folder, BYTES))
     return render(
         "job.html.j2",
         title=f"{document['name']}: {document['status']}",
@@ -67,6 +66,14 @@ def job_page(document: Mapping[str, Any], folder: Path) -> str:
         sections=sections,
         figures=list(_headlines(sections)),
         environment=dict(_flat("", document["environment"])),
+    )
+
+
+def job_fragment(document: Mapping[str, Any], folder: Path) -> str:
+    """Write the same for a notebook's cell: short, without colours of its own."""
+    sections = _sections(document, Album(folder, FRAGMENT_BYTES))
+    return render(
+        "fragment.html.j2", job=document, sections=sections, figures=list(_headlines(sections))
     )
 
 
@@ -91,6 +98,10 @@ def written(metric: Metric) -> str:
     if metric.unit in PERCENT:
         return f"{metric.value:.1%}"
     return figure(metric) + ("" if metric.unit in UNSAID else f" {metric.unit}")
+
+
+def _sections(document: Mapping[str, Any], album: Album) -> list[Section]:
+    return [_section(name, stage, album) for name, stage in document["stages"].items()]
 
 
 def _section(name: str, stage: Mapping[str, Any], album: Album) -> Section:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from modelbench.models.workload import Workload
 
 GIB = 2**30
+MOST_BYTES = 2**29
+"""Of the batches of labelled data, which come round again where there are more steps."""
 LEAST_STEPS = 10
 """Steps that are taken whatever the budget."""
 SAVED, REPEATED = 2, 4
@@ -164,7 +166,14 @@ class Training:
         """The batches of training: one for each step of labelled data, else the same for all."""
         if self._workload.data is None:
             return [self._overfitted]
-        return list(itertools.islice(self._workload.labelled(test=False), self._most))
+        held = 0
+        batches: list[Batch] = []
+        for batch in itertools.islice(self._workload.labelled(test=False), self._most):
+            held += sum(tensor.nbytes for tensor in batch.named().values())
+            if batches and held > MOST_BYTES:
+                break
+            batches.append(batch)
+        return batches
 
     @cached_property
     def _overfitted(self) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from time import perf_counter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from modelbench.measurement.timing.pairing import Compared
     from modelbench.models.workload import Workload
     from modelbench.precision.converted import ConvertedModel
+    from modelbench.stages.quantization.quality import Quality
 
 NO_KERNEL = ("could not create a primitive", "not implemented for 'Half'",
              "not implemented for 'BFloat16'")  # fmt: skip
@@ -36,6 +38,18 @@ CALLS, COPIES = 30, 4
 """What a scheme may cost: calls of the model, calibration included, and copies of it in memory."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What each scheme may take and lose."""
+
+    budget_s: float
+    """Seconds of samples."""
+    processes: int
+    """Processes that share them."""
+    max_drop: float
+    """Share of accuracy, or of perplexity."""
+
+
 class _NoTime(Exception):  # noqa: N818  (a result, not an error)
     """What remains of a scheme is not measured; the message is the reason."""
 
@@ -43,11 +57,10 @@ class _NoTime(Exception):  # noqa: N818  (a result, not an error)
 class Comparison:
     """Single precision, and the schemes held against it one by one."""
 
-    def __init__(
-        self, workload: Workload, context: Context, budget_s: float, processes: int, until: float
-    ) -> None:
+    def __init__(self, workload: Workload, context: Context, limits: Limits, until: float) -> None:
         self.timed = Timed()
-        self.report, self._budget_s, self._processes = self.timed.report, budget_s, processes
+        self.report, self._max_drop = self.timed.report, limits.max_drop
+        self._budget_s, self._processes = limits.budget_s, limits.processes
         self._workload, self._context = workload, context
         self._end = until
         self.left_out: dict[str, str] = {}
@@ -83,11 +96,22 @@ class Comparison:
         self._baseline = Single(self._bytes, sum(p.numel() for p in self._model.parameters()))
         self.report.metric("fp32/size_mib", self._bytes / MIB, "MiB")
         self._samples = Samples(self._workload, self._model, self._budget_s)
-        if self._workload.pretrained is None:
+        self._test_on_data()
+        if self._workload.weights == "random":
             self.report.notes.append(
                 "weights=random: fidelity is that of untrained weights, and may say little about "
                 "trained ones"
             )
+
+    def _test_on_data(self) -> None:
+        """Test single precision on the user's data, where there is some."""
+        self._quality: Quality | None = None
+        if self._workload.own_data:
+            from modelbench.stages.quantization.quality import Quality
+
+            self._context.say("testing single precision on the data")
+            self._quality = Quality(self._workload, self._model, self._max_drop)
+            self._quality.add_baseline(self.report)
 
     def add(self, name: str, node: dict[str, Any]) -> None:
         """Measure one scheme; what it cannot have is told, and the others go on."""
@@ -166,6 +190,9 @@ class Comparison:
         if converted.compiles:
             self._compile(name, converted, call)
         self._fidelity(name, converted)
+        if self._quality is not None:
+            self._context.say(f"{name}: testing it on the data")
+            self._quality.add(self.report, name, converted)
         self._time(name, converted, call)
 
     def _time(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:

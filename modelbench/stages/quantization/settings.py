@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
-from modelbench.stages.quantization.comparison import Comparison, compare_within
+from modelbench.stages.quantization.comparison import Comparison, Limits, compare_within
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -35,12 +35,15 @@ class Quantization(Stage):
 
     processes: int = 3
     """Fresh processes that share the samples of schemes that are converted quickly."""
+    max_drop: str | float = "1%"
+    """What a scheme may lose with `data`: of accuracy, or of perplexity relatively."""
 
     def __post_init__(self) -> None:
         """Check the budget."""
         super().__post_init__()
         positive("budget_s", self.budget_s)
         positive("processes", self.processes)
+        share(self.max_drop)
         if not self.schemes:
             raise ValueError("schemes=[]: expected one or more options of precision")
 
@@ -62,7 +65,8 @@ class Quantization(Stage):
     def _compared(self, workload: Workload, context: Context) -> Timed:
         """Hold each scheme against single precision, in the first process."""
         until = perf_counter() + SHARE * self.timeout_s
-        comparison = Comparison(workload, context, self.budget_s, self.processes, until)
+        limits = Limits(self.budget_s, self.processes, share(self.max_drop))
+        comparison = Comparison(workload, context, limits, until)
         comparison.baseline()
         names = [n for n in self.schemes if context.schemes[n] is not None]  # all but fp32
         for at, name in enumerate(names):
@@ -100,3 +104,15 @@ class Quantization(Stage):
             figures.setdefault(scheme, {})[short] = metric.value
         title = f"{model}: size, fidelity and speed"
         report.artifacts += draw_quantization(figures, title, context.directory)
+
+
+def share(text: str | float) -> float:
+    """Return a share written as `1%` or `0.01`; raises ValueError for anything else."""
+    written = str(text).strip()
+    try:
+        found = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1:
+        raise ValueError(f"max_drop={text}: expected a share such as 1% or 0.01, below 100%")
+    return found

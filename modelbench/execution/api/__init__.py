@@ -1,0 +1,1 @@
+"""What Python code calls: `modelbench.measure`, `summary`, `timed`, `compare_calls`."""

@@ -1,0 +1,132 @@
+"""What `modelbench.measure` gives back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How one stage ended."""
+
+    name: str
+    status: str
+    """`passed`, `failed` or `skipped`."""
+    reason: str | None
+    metrics: Mapping[str, float]
+    """By their full names."""
+    details: Mapping[str, Any]
+    warnings: list[str]
+
+
+class Results(Mapping[str, float]):
+    """The metrics of one measurement by name, and all else that `results.json` holds."""
+
+    def __init__(self, document: Mapping[str, Any], folder: Path) -> None:
+        self._document, self.folder = document, folder
+        self._metrics = {
+            name: metric
+            for stage in document["stages"].values()
+            for name, metric in stage["metrics"].items()
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Read a job's folder."""
+        return cls(json.loads((folder / "results.json").read_text(encoding="utf-8")), folder)
+
+    def __getitem__(self, name: str) -> float:
+        """Return a metric's value; raises KeyError with the names that are near."""
+        if name not in self._metrics:
+            near = get_close_matches(name, self._metrics, n=3)
+            ended = [f"{s.name} {s.status}: {s.reason}" for s in self.stages.values() if s.reason]
+            hints = [f"did you mean {', '.join(near)}?"] if near else []
+            raise KeyError("; ".join([f"no metric {name}", *hints, *ended]))
+        value: float = self._metrics[name]["value"]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the metrics' names."""
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        """Count the metrics."""
+        return len(self._metrics)
+
+    @property
+    def status(self) -> str:
+        """`passed`, or `failed` where a stage failed."""
+        return str(self._document["status"])
+
+    @property
+    def reason(self) -> str | None:
+        """Why there are no stages, or why stages failed; None where they passed."""
+        own = self._document["reason"]
+        found = [f"{s.name}: {s.reason}" for s in self.stages.values() if s.status == "failed"]
+        return own or "; ".join(found) or None
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats it, as long as the files in its folder stand."""
+        return str(self._document["command"])
+
+    @property
+    def stages(self) -> dict[str, StageResult]:
+        """The stages by name, in their order."""
+        return {
+            name: StageResult(
+                name, stage["status"], stage["reason"],
+                {key: metric["value"] for key, metric in stage["metrics"].items()},
+                stage["details"], list(stage["warnings"]),
+            )
+            for name, stage in self._document["stages"].items()
+        }  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of `results.json`."""
+        found: dict[str, Any] = json.loads(json.dumps(self._document))
+        return found
+
+    def to_pandas(self) -> DataFrame:
+        """Return one row a metric: `value`, `unit` and `stage` by name."""
+        from pandas import DataFrame
+
+        rows = [
+            {"metric": name, **metric, "stage": name.partition("/")[0]}
+            for name, metric in self._metrics.items()
+        ]
+        return DataFrame(rows, columns=["metric", "value", "unit", "stage"]).set_index("metric")
+
+    def compare(self, other: Results) -> DataFrame:
+        """Return both values of each metric that the two have in common, and other over own."""
+        own, theirs = self.to_pandas(), other.to_pandas()
+        joined = own.loc[own.index.intersection(theirs.index, sort=False)].copy()
+        joined.insert(1, "other", theirs.loc[joined.index, "value"])
+        joined.insert(2, "ratio", joined["other"] / joined["value"])
+        return joined
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy all files, with the report, into a folder that does not exist yet; return it."""
+        return Path(shutil.copytree(self.folder, folder))
+
+    def __repr__(self) -> str:
+        """Return how it ended, stage by stage."""
+        lines = [f"{self._document['name']}: {self.status}"]
+        for stage in self.stages.values():
+            why = f": {stage.reason}" if stage.reason else f", {len(stage.metrics)} metrics"
+            lines.append(f"  {stage.name} {stage.status}{why}")
+        return "\n".join([*lines, f"  files: {self.folder}"])
+
+    def _repr_html_(self) -> str:
+        from modelbench.sinks.report.html import job_fragment
+
+        return job_fragment(self._document, self.folder)

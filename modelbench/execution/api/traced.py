@@ -1,0 +1,119 @@
+"""One call of a module in the caller's process, which it leaves as it was."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelbench.inputs.tensors import named_tensors
+from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.compute.layers import trace_layers
+from modelbench.measurement.hooks import hookable
+
+
+@dataclass(frozen=True)
+class Row:
+    """One module, or the whole under ''."""
+
+    path: str
+    kind: str
+    depth: int
+    inputs: str
+    """Shapes at its first call."""
+    outputs: str
+    params: int
+    """Of it and all below it; a shared one counts once."""
+    macs: int
+    """Of all its calls, and of all below it."""
+    activations: int
+    """Bytes of its outputs, of all calls; of a module with children those of the children."""
+    calls: int
+
+
+def traced(module: nn.Module, inputs: Any) -> tuple[list[Row], Mapping[str, int]]:
+    """Return a row for each module, and what the MACs leave out."""
+    args, kwargs = arguments(inputs)
+    written: dict[str, int] = {}
+
+    def call() -> Any:
+        return module(*args, **kwargs)
+
+    with _evaluating(module), torch.inference_mode():
+        try:
+            with _bytes_of_outputs(module, written):
+                layers = trace_layers(module, call)
+        except (TypeError, RuntimeError, ValueError) as error:
+            raise type(error)(f"{error}; {_takes(module, args, kwargs)}") from error
+        macs = count_macs(module, call)
+    by_path = {layer.path: layer for layer in layers}
+    rows = []
+    for path, part in module.named_modules():
+        layer = by_path.get(path)
+        if layer is None:
+            continue
+        inside = [p for p in written if p == path or p.startswith(f"{path}.") or not path]
+        rows.append(Row(
+            path, layer.kind, path.count(".") + 1 if path else 0, layer.inputs, layer.outputs,
+            sum(parameter.numel() for parameter in part.parameters()),
+            macs.by_module.get(path, 0), sum(written[p] for p in inside), layer.calls,
+        ))  # fmt: skip
+    return rows, macs.uncounted
+
+
+def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return positional and named arguments of a tensor, a tuple or a mapping."""
+    if isinstance(inputs, Tensor):
+        return (inputs,), {}
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    if isinstance(inputs, Sequence) and not isinstance(inputs, str):
+        return tuple(inputs), {}
+    raise TypeError(
+        f"inputs: found {type(inputs).__name__}, expected a tensor, a tuple of arguments, or a "
+        "mapping of them"
+    )
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextmanager
+def _bytes_of_outputs(module: nn.Module, written: dict[str, int]) -> Iterator[None]:
+    """Add up the bytes of what modules without children put out."""
+    leaves = [(path, part) for path, part in hookable(module) if not any(part.children())]
+
+    def hook(path: str) -> Any:
+        def note(_: nn.Module, __: Any, output: Any) -> None:
+            size = sum(tensor.nbytes for tensor in named_tensors(output).values())
+            written[path] = written.get(path, 0) + size
+
+        return note
+
+    hooks = [part.register_forward_hook(hook(path)) for path, part in leaves]
+    try:
+        yield
+    finally:
+        for each in hooks:
+            each.remove()
+
+
+def _takes(module: nn.Module, args: Any, kwargs: Any) -> str:
+    """Return what forward takes, and what it was given."""
+    given = [str(list(value.shape)) for value in args if isinstance(value, Tensor)]
+    given += [f"{n}={list(v.shape)}" for n, v in kwargs.items() if isinstance(v, Tensor)]
+    takes = ", ".join(map(str, inspect.signature(module.forward).parameters.values()))
+    return f"{type(module).__name__}.forward takes ({takes}), and was given {', '.join(given)}"
