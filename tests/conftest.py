@@ -53,6 +53,7 @@ QUICK = {
     "test.benchmark.budget_s": "1",
     "test.benchmark.warmup_s": "0.1",
     "test.benchmark.processes": "1",
+    "test.benchmark.control": "false",
     "test.benchmark.batch_sizes": "[]",
     "test.benchmark.prompt_lengths": "[]",
     "test.algorithm.steps": "10",

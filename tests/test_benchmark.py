@@ -117,7 +117,9 @@ def test_a_plot_and_a_peak_that_fail_cost_no_figure(
     monkeypatch.setattr("modelbench.stages.benchmark.figures.draw_samples", fails)
     monkeypatch.syspath_prepend(CONFIGS)
     context = Context(torch.device("cpu"), {}, tmp_path, tmp_path, lambda _: None)
-    report = Benchmark(min_s=0.05, budget_s=0.2, processes=1)(workload("model=toy"), context)
+    report = Benchmark(min_s=0.05, budget_s=0.2, processes=1, control=False)(
+        workload("model=toy"), context
+    )
     assert report.failure is not None
     assert report.failure.split("; ") == [
         "forward, share of the peak: OSError: disk full", "plots: OSError: disk full",

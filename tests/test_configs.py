@@ -58,7 +58,8 @@ def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what the YAMLs of `huggingface` and of data name lie here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pictures" / "class").mkdir(parents=True)
-    (tmp_path / "pictures" / "class" / "picture.png").touch()
+    for name in ("one.png", "two.png"):
+        (tmp_path / "pictures" / "class" / name).touch()
     (tmp_path / "text.txt").write_text("a text", encoding="utf-8")
     gpt2().save_pretrained(CHECKPOINT)
 

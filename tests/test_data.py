@@ -240,6 +240,7 @@ def test_quantization_by_accuracy(command: Command, tmp_path: Path) -> None:
     schemes = "test.quantization.schemes=[bf16]"
     done = command(*words, schemes, "data=images", f"data.folder={folder}")
     stage = done.results["stages"]["quantization"]
+    assert stage["status"] == "passed", stage["reason"]
     metrics = {
         name.removeprefix("quantization/"): m["value"] for name, m in stage["metrics"].items()
     }

@@ -29,7 +29,8 @@ from modelbench.inputs.given import Given
 from modelbench.models.unet import UNet
 
 QUICK = ["test.benchmark.min_s=0.05", "test.benchmark.warmup_s=0", "test.benchmark.budget_s=0.5",
-         "test.benchmark.batch_sizes=[1,2]", "test.benchmark.processes=1"]  # fmt: skip
+         "test.benchmark.batch_sizes=[1,2]", "test.benchmark.processes=1",
+         "test.benchmark.control=false"]  # fmt: skip
 
 
 class Net(nn.Module):
@@ -89,7 +90,7 @@ def test_what_makes_a_module_and_a_name() -> None:
     results = modelbench.measure(UNet, images, test="structure")
     assert results["structure/params"] == 31_043_521
     assert "modelbench.models.unet.UNet" in Path(
-        results.folder, "module/model/UNet.yaml"
+        results.folder, "module/model/given_UNet.yaml"
     ).read_text(encoding="utf-8")
     made = modelbench.measure(partial(Net, ""), {"images": IMAGES}, test="structure")
     assert made["structure/params"] == 162

@@ -14,8 +14,12 @@ from modelbench.execution.protocol import SCRATCH, JobSpec, Ready, Task
 from modelbench.execution.worker import START_S, Died, Worker
 from modelbench.results import Job, Partial, Result, failures
 from modelbench.results.failures import Exit
+from modelbench.results.result import PEAK
 
 log = logging.getLogger(__name__)
+
+LEAST_S = 10.0
+"""Seconds that a further process is given, and that plots may take beyond the time limit."""
 
 
 class WorkerPool:
@@ -59,9 +63,14 @@ class WorkerPool:
     def again(self, result: Result, timeout_s: float, say: Callable[[str], None]) -> Result:
         """Let a fresh process add to a stage that has run; return what stands then."""
         self.clear()  # a spawned worker would be the same process
-        left_s = max(0.0, timeout_s - result.seconds)
-        task = Task(result.stage, further=result.further)
-        later, _ = self._run(task, left_s, timeout_s, say)
+        left_s, further = timeout_s - result.seconds, result.further
+        if further is not None and further.processes > 0 and left_s < LEAST_S:
+            why = f"{further.processes} further processes were left out: the time limit is reached"
+            died = (*further.died, why)
+            further = replace(further, processes=0, died=died)
+            return replace(result, warnings=[*result.warnings, why], further=further)
+        task = Task(result.stage, further=further)
+        later, _ = self._run(task, max(LEAST_S, left_s), timeout_s, say)
         return result.narrowed(later)
 
     def _run(
@@ -92,7 +101,7 @@ class WorkerPool:
             if self._spec.forked:  # a new one costs little, and has none of a stage's caches
                 ended = self.clear()
                 if ended is not None and ended.peak_bytes is not None:
-                    peak = {"worker_peak_mib": ended.peak_bytes / 2**20}
+                    peak = {PEAK: ended.peak_bytes / 2**20}
                     result = replace(result, details={**result.details, **peak})
         self._sweep_up()
         return result, kept

@@ -15,8 +15,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any
 
 from modelbench.execution.protocol import PRELOAD, JobSpec, Ready, Task
@@ -65,6 +66,20 @@ def start_server(targets: Iterable[str]) -> None:
         forkserver.ensure_running()
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Let a new process not run the caller's script again, which may lack a guard of `__main__`.
+
+    What it prepares by is read from `sys.modules` while it is started.
+    """
+    own = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = own
+
+
 class Worker:
     """One worker, seen from the job process, which blocks on it and never polls."""
 
@@ -77,7 +92,8 @@ class Worker:
         if sys.platform == "win32":
             context = multiprocessing.get_context("spawn")
             self._process = context.Process(target=_serve, args=(theirs, spec))
-            self._process.start()
+            with _without_main():
+                self._process.start()
             # It ends with this process, and its own children end with it.
             self._job = JobObject()
             self._job.add(self._process.pid or 0)
@@ -85,7 +101,8 @@ class Worker:
             self._exits, guards = multiprocessing.Pipe()
             method: Any = multiprocessing.get_context("forkserver" if spec.forked else "spawn")
             self._process = method.Process(target=_guard, args=(theirs, spec, guards))
-            self._process.start()
+            with _without_main():
+                self._process.start()
             guards.close()
         theirs.close()
 

@@ -6,6 +6,7 @@ import faulthandler
 import json
 import logging
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -73,12 +74,15 @@ def serve(connection: Connection, spec: JobSpec) -> None:
     while True:
         try:
             task: Task = connection.recv()
+            further = task.further and replace(
+                task.further, earlier=pickle.loads(task.further.earlier)
+            )
         except EOFError:
             return
         scratch.mkdir(exist_ok=True)
         name = task.stage
         faulthandler.dump_traceback_later(settings[name]["timeout_s"], file=file)
-        keeping = replace(context, keep=partial(_keep, connection, name), further=task.further)
+        keeping = replace(context, keep=partial(_keep, connection, name), further=further)
         result = _run(name, {**settings[name], **task.given}, workload, keeping, spec.smaller)
         faulthandler.cancel_dump_traceback_later()
         connection.send(result)

@@ -63,6 +63,12 @@ class ImageFolder:
                 "or more"
             )
         found = _names(self.folder, self.table)
+        listed = _listed(self.folder, self.table)
+        if not (listed["training"] and listed["test"]):
+            raise ValueError(
+                f"folder={self.folder}: {len(listed['all'])} pictures are too few: every "
+                f"{EVERY}th of a class is kept for testing, and none is left to train on"
+            )
         unknown = [name for name in found if name not in self.classes] if self.classes else []
         if unknown:
             raise ValueError(
@@ -95,7 +101,12 @@ class ImageFolder:
         generator = torch.Generator().manual_seed(draw.seed)
         while True:
             order = torch.randperm(len(rows), generator=generator).tolist()
-            yield from self._batches([rows[place] for place in order], draw)
+            some = False
+            for batch in self._batches([rows[place] for place in order], draw):
+                some = True
+                yield batch
+            if not some:
+                raise ValueError(f"none of the {len(rows)} pictures to train on can be read")
 
     def test(self, draw: Draw) -> Iterator[Batch]:
         """Yield what training does not see, once."""

@@ -37,8 +37,8 @@ class TextFile:
     argument: str | None = None
     """Of the model's forward; None for the one that is text."""
     source: Any = None
-    masked: bool = False
-    """Whether the model takes an attention_mask."""
+    masked: bool = True
+    """Whether the model's forward takes an attention_mask, by which padding is left out."""
 
     def __post_init__(self) -> None:
         """Check that the file can be read."""
@@ -71,8 +71,7 @@ class TextFile:
         if name not in texts:
             given = ", ".join(f"{n}: {type(source).__name__}" for n, source in sources.items())
             raise ValueError(f"data: expected a model with a text as input, found {given}")
-        masked = MASK in sources
-        bound = replace(self, argument=name, source=texts[name], masked=masked)
+        bound = replace(self, argument=name, source=texts[name])
         if bound._tokenizer is None:
             raise ValueError(
                 "data: the model's input has no tokenizer, without which a text means nothing to "

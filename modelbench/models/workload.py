@@ -171,7 +171,9 @@ class Workload:
         if given.keys() == self.sources.keys():
             return batch
         own = self.batch(batch_size=len(next(iter(given.values()))))
-        return own.holding({**own.named(), **given})
+        named = {**own.named(), **given}
+        positional = [named.pop(str(place)) for place in range(len(own.args))]
+        return Batch(tuple(positional), named)  # also what the YAML does not name, such as a mask
 
     def notes(self) -> list[str]:
         """Return what a person should know of the input."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from modelbench.results.report import Further, Metric, Report
 
+PEAK = "worker_peak_mib"
+"""The detail of a result that says how much memory its process held at most."""
 Status = Literal["passed", "failed", "skipped"]
 
 
@@ -44,7 +47,9 @@ class Result:
             details=_finite(report.details | ({"notes": report.notes} if report.notes else {})),
             warnings=report.warnings,
             artifacts=report.artifacts,
-            further=report.further,
+            # As bytes: the job process hands it on, and need not import what it is made of.
+            further=report.further
+            and replace(report.further, earlier=pickle.dumps(report.further.earlier)),
         )
 
     def joined(self, later: Result) -> Result:
@@ -72,7 +77,11 @@ class Result:
         if later.metrics:
             further = later.further and replace(later.further, died=died)
             warnings = [*later.warnings, *died]
-            return replace(later, seconds=seconds, warnings=warnings, further=further)
+            peaks = [r.details[PEAK] for r in (self, later) if PEAK in r.details]
+            details = {**later.details, **({PEAK: max(peaks)} if peaks else {})}
+            return replace(
+                later, seconds=seconds, warnings=warnings, further=further, details=details
+            )
         left = self.further.processes - 1
         why = f"a further process was lost: {later.reason}; the figures rest on the others"
         # At 0 there is nothing left to sample, but the plots to draw; below that was tried too.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from modelbench.config import schema
+from modelbench.config.error import ConfigurationError
 from modelbench.execution.protocol import SCRATCH
 from modelbench.models.workload import Workload
 from modelbench.results import Job, Result, Skip, Summary, document, failures, verdict
@@ -24,38 +26,63 @@ from modelbench.system import accelerator
 
 log = logging.getLogger(__name__)
 
-READING = ("structure", "visualization", "benchmark", "dynamic")
-"""Stages that leave the module as it is; the others would train or convert the caller's own."""
+ALONE = ("dynamic", "memory")
+"""Stages that need processes of their own, which this one's threads survive no fork into."""
+READING = ("structure", "visualization", "benchmark")
+"""Stages that leave the module as it is, in single precision and on its own device."""
 
-_current: list[nn.Module] = []
+
+@dataclass(frozen=True)
+class _Current:
+    """What is measured now."""
+
+    module: nn.Module
+    loss: Any
+
+
+_current: list[_Current] = []
 
 
 def module() -> nn.Module:
     """Return the module that is measured: a copy, where it can be copied."""
-    found = _current[-1]
+    found = _current[-1].module
     try:
         return copy.deepcopy(found)
     except Exception:  # whatever objects raise that refuse
         return found
 
 
-def run_here(job: Job, measured: nn.Module, note: str) -> dict[str, Any]:
-    """Run the job's stages in this process; return the document, which is written as well."""
-    device = accelerator.choose(job.config["device"]["name"])
-    scratch = job.directory / SCRATCH
-    context = Context(device, job.config.get("schemes", {}), job.directory, scratch, lambda _: None)
+def loss(outputs: Any, batch: Any) -> Any:
+    """Return the loss that was handed over."""
+    return _current[-1].loss(outputs, batch)
+
+
+def run_here(job: Job, measured: nn.Module, loss: Any, note: str) -> dict[str, Any]:
+    """Run the job's stages in this process; return the document, which is written as well.
+
+    Raises ConfigurationError where the device cannot be used.
+    """
     results = []
-    _current.append(measured)
+    _current.append(_Current(measured, loss))
     try:
-        copied = module() is not measured
         with _as_it_was(measured):
+            try:
+                device = accelerator.choose(job.config["device"]["name"])
+            except accelerator.Unusable as why:
+                raise ConfigurationError([f"device={job.config['device']['name']}: {why}"]) from why
+            scratch = job.directory / SCRATCH
+            context = Context(
+                device, job.config.get("schemes", {}), job.directory, scratch, lambda _: None
+            )
             workload = Workload.of(job.config, job.axes, device)
+            refused = _refused(workload, measured)
             for name, settings in schema.stages(job.config).items():
-                if copied or name in READING:
-                    results.append(_stage(name, settings, workload, context))
+                why_not = refused(name)
+                if why_not:
+                    results.append(Result(name, "skipped", 0.0, why_not))
                 else:
-                    why = "it would change the module, which cannot be copied"
-                    results.append(Result(name, "skipped", 0.0, why))
+                    results.append(_stage(name, settings, workload, context))
+            shutil.rmtree(scratch, ignore_errors=True)
     finally:
         _current.pop()
     results = [
@@ -65,6 +92,22 @@ def run_here(job: Job, measured: nn.Module, note: str) -> dict[str, Any]:
     found = document(replace(job, device=device.type), Summary(verdict(results), results))
     write_json(job.directory / "results.json", found)
     return found
+
+
+def _refused(workload: Workload, measured: nn.Module) -> Callable[[str], str | None]:
+    """Return what tells why a stage cannot run in this process."""
+    copied = module() is not measured
+    devices = {tensor.device.type for tensor in [*measured.parameters(), *measured.buffers()]}
+    as_it_is = workload.scheme is None and devices <= {workload.device.type}
+
+    def why(name: str) -> str | None:
+        if name in ALONE:
+            return "it needs a process of its own, and the module cannot be handed to one"
+        if copied or (name in READING and as_it_is):
+            return None
+        return "it would change the module, which cannot be copied"
+
+    return why
 
 
 def _stage(name: str, settings: Any, workload: Workload, context: Context) -> Result:
@@ -89,14 +132,16 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
     import numpy as np
 
     modes = {part: part.training for part in measured.modules()}
+    switches = accelerator.tf32()
     python, numbers = random.getstate(), np.random.get_state()
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
     try:
-        with torch.random.fork_rng(), nullcontext():
+        with torch.random.fork_rng():
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numbers)
+        accelerator.allow_tf32(switches)
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         for part, mode in modes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Made = nn.Module | Callable[[], nn.Module]
     Loss = Callable[..., Any]
 
+HERE = "modelbench.execution.api.here.module"
 FOLDER, INPUTS, MODULE, LOSS = "module", "inputs.pt", "module.pt", "loss.pt"
 USUAL = {"batch_size": 1, "image_size": 224, "sequence_length": 128}
 """Sizes of sources that tensors say nothing of."""
@@ -36,7 +38,8 @@ class Unpicklable(Exception):  # noqa: N818  (what was found)
 class Live:
     """A module with its inputs: a YAML and files below a job's folder."""
 
-    name: str
+    option: str
+    """By which `model=` chooses the YAML."""
     folder: Path
 
     @classmethod
@@ -50,7 +53,7 @@ class Live:
     @classmethod
     def here(cls, module: Made, inputs: Inputs | None, loss: Loss | None, job: Path) -> Live:
         """Write all but the module, which stays in this process."""
-        build = {"_target_": "modelbench.execution.api.here.module"}
+        build = {"_target_": HERE}
         return cls._written(module, inputs, loss, job, build)
 
     @classmethod
@@ -65,10 +68,13 @@ class Live:
         name, folder = file_name(cls.name_of(module)), job / FOLDER
         (folder / "model").mkdir(parents=True, exist_ok=True)
         node = {"name": name, "weights": "given", "build": build, **_inputs(inputs, folder)}
-        if loss is not None:
+        if loss is not None and build["_target_"] == HERE:
+            node["loss"] = {"_target_": "modelbench.execution.api.here.loss"}
+        elif loss is not None:
             node["loss"] = _loss(loss, folder)
-        OmegaConf.save(OmegaConf.create(node), folder / "model" / f"{name}.yaml")
-        return cls(name, folder)
+        option = f"given_{name}"  # such as none of ours is called: Hydra would take that one
+        OmegaConf.save(OmegaConf.create(node), folder / "model" / f"{option}.yaml")
+        return cls(option, folder)
 
     @staticmethod
     def name_of(module: Made) -> str:
@@ -114,7 +120,11 @@ def _importable(made: Any) -> str | None:
     module, name = getattr(made, "__module__", None), getattr(made, "__qualname__", "<")
     if module in {None, "__main__", "builtins"} or "<" in name:
         return None
-    return f"{module}.{name}"
+    found: Any = sys.modules.get(str(module))
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    # A method that is bound, or what a decorator has put in its place, is another object there.
+    return f"{module}.{name}" if found is made else None
 
 
 def _inputs(inputs: Any, folder: Path) -> dict[str, Any]:
@@ -131,7 +141,9 @@ def _inputs(inputs: Any, folder: Path) -> dict[str, Any]:
             f"inputs={inputs!r}: expected a tensor, a tuple of tensors, or a mapping from forward "
             "arguments to tensors or to sources such as modelbench.inputs.Image(3)"
         ])  # fmt: skip
-    tensors = {str(n): value.detach().cpu() for n, value in inputs.items() if _is_tensor(value)}
+    tensors = {
+        str(n): value.detach().cpu().clone() for n, value in inputs.items() if _is_tensor(value)
+    }
     torch.save(tensors, folder / INPUTS)
     axes, places = _axes(tensors)
     sources: dict[str, Any] = {}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from modelbench.config.error import ConfigurationError
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from modelbench.execution.api.live import Inputs
     from modelbench.results import Job
 
-TOLD = (PRELOAD, ASK_NVML)
-"""Environment variables by which the fork server is told what to do."""
+
+ONE_AT_A_TIME = RLock()
+"""Hydra and the fork server are one for all threads of a process."""
 
 
 def measure(  # noqa: PLR0913  (each is one of the command line's groups)
@@ -48,33 +48,35 @@ def measure(  # noqa: PLR0913  (each is one of the command line's groups)
     finds stands in the result, and nothing of the caller is changed. Raises ConfigurationError
     (a ValueError) with all errors of the call.
     """
+    words = [f"test=[{test}]" if isinstance(test, str) else f"test=[{','.join(test)}]"]
+    words += [f"device={device}", f"precision={precision}", "tracker=none", *overrides]
+    with ONE_AT_A_TIME:
+        return _measured(module, (inputs, loss), words, folder)
+
+
+def _measured(
+    module: Any, given: tuple[Any, Any], words: list[str], folder: str | Path | None
+) -> Results:
+    """Measure it with inputs and loss by the words of a command line."""
     from modelbench.execution.cli.output_dir import reserve
 
     place, error = reserve(_place(module, folder), named=folder is not None)
     if error:
         raise ConfigurationError([error])
-    words = [f"test=[{test}]" if isinstance(test, str) else f"test=[{','.join(test)}]"]
-    words += [f"device={device}", f"precision={precision}", "tracker=none", *overrides]
-    folders: list[Path] = []
-    here: nn.Module | None = None
     if isinstance(module, str):
-        if inputs is not None or loss is not None:
+        if given != (None, None):
             raise ConfigurationError(["a model by its name has its own inputs and loss"])
-        words.insert(0, f"model={module}")
-    else:
-        try:
-            live = Live.of(module, inputs, loss, place)
-        except Unpicklable as why:
-            live, here = Live.here(module, inputs, loss, place), _module(module)
-            note = f"measured in this process, since the module cannot be handed to another: {why}"
-        folders = [live.folder]
-        words.insert(0, f"model={live.name}")
-    about = _job(words, folders, place)
-    if here is not None:
+        return _run(_job([f"model={module}", *words], [], place), place)
+    try:
+        live = Live.of(module, *given, place)
+    except Unpicklable as why:
         from modelbench.execution.api.here import run_here
 
-        return Results(run_here(about, here, note), place)
-    return _run(about, place)
+        live = Live.here(module, *given, place)
+        about = _job([f"model={live.option}", *words], [live.folder], place)
+        note = f"measured in this process, since the module cannot be handed to another: {why}"
+        return Results(run_here(about, _module(module), given[1], note), place)
+    return _run(_job([f"model={live.option}", *words], [live.folder], place), place)
 
 
 def _run(about: Job, place: Path) -> Results:
@@ -90,7 +92,7 @@ def _run(about: Job, place: Path) -> Results:
     settings = about.config["tracker"]
     tracker = instantiate(settings) if settings.get("_target_") else None
     files = Files()
-    with _nobody():
+    with _told_nothing():
         about = with_weights(about)
         start_server(ahead(about.config))
         if tracker:
@@ -102,18 +104,15 @@ def _run(about: Job, place: Path) -> Results:
 def _job(words: Sequence[str], folders: Sequence[Path], place: Path) -> Job:
     """Compose and check the configuration; raises ConfigurationError."""
     from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
 
     from modelbench.config import schema
-    from modelbench.config.user_modules import make_importable
     from modelbench.config.validate import check
     from modelbench.execution.cli.overrides import quoted
     from modelbench.execution.cli.plan import plan
     from modelbench.execution.job import described
 
-    make_importable(folders)
-    with _own_hydra(GlobalHydra.instance()):
-        made = plan([*words, f"hydra.run.dir={quoted(str(place))}"], folders, multirun=False)
+    with _own_hydra():
+        made = plan(words, folders, multirun=False, dry=True)  # its folder is there already
         if made.errors:
             raise ConfigurationError(made.errors)
         paths = ",".join(quoted(f"file://{each}") for each in folders)
@@ -143,30 +142,26 @@ def _module(made: Any) -> Any:
 
 
 @contextmanager
-def _own_hydra(instance: Any) -> Iterator[None]:
+def _own_hydra() -> Iterator[None]:
     """Let the caller be a Hydra application itself."""
-    before = instance.hydra
-    instance.hydra = None
+    from hydra.core.global_hydra import GlobalHydra
+
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().hydra = None
     try:
         yield
     finally:
-        instance.hydra = before
+        GlobalHydra.instance().hydra = before  # by now it may be another instance
 
 
 @contextmanager
-def _nobody() -> Iterator[None]:
-    """Let no worker run the caller's script once more, which may lack a guard of `__main__`.
-
-    What a new process prepares by is read from `sys.modules["__main__"]`; a module that stands in
-    the script goes to it by value.
-    """
-    own, environment = sys.modules["__main__"], dict(os.environ)
-    sys.modules["__main__"] = ModuleType("__main__")
+def _told_nothing() -> Iterator[None]:
+    """Leave the environment as it was before the fork server was told what to do."""
+    environment = dict(os.environ)
     try:
         yield
     finally:
-        sys.modules["__main__"] = own
-        for name in TOLD:
+        for name in (PRELOAD, ASK_NVML):
             os.environ.pop(name, None)
             if name in environment:
                 os.environ[name] = environment[name]

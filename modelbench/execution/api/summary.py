@@ -96,11 +96,11 @@ def summary(
     depth: int | None = 3,
     columns: Sequence[str] = SHOWN,
 ) -> Summary:
-    """Run a module once where it is, and return its layers with shapes, parameters and exact MACs.
+    """Call a module once where it is, and return its layers with shapes, parameters and exact MACs.
 
     `inputs` are a tensor, a tuple of arguments or a mapping of them, on the module's device.
     Nothing of the module is changed. Raises ValueError for an unknown column, and what the module
-    raises, with what its forward takes.
+    raises, with a note of what its forward takes.
     """
     unknown = [column for column in columns if column not in COLUMNS]
     if unknown:

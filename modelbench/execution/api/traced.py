@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from modelbench.inputs.tensors import named_tensors
-from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.compute.flops import Macs, count_macs
 from modelbench.measurement.compute.layers import trace_layers
 from modelbench.measurement.hooks import hookable
 
@@ -41,27 +41,37 @@ def traced(module: nn.Module, inputs: Any) -> tuple[list[Row], Mapping[str, int]
     args, kwargs = arguments(inputs)
     written: dict[str, int] = {}
 
-    def call() -> Any:
-        return module(*args, **kwargs)
+    counted: list[Macs] = []
 
-    with _evaluating(module), torch.inference_mode():
+    def call() -> None:  # once for all: a large model's call takes longer than all else
+        # Not in inference mode, whose tensors a module may keep, and could not be trained with.
+        with torch.inference_mode(mode=False), torch.no_grad():
+            counted.append(count_macs(module, lambda: module(*args, **kwargs)))
+
+    with _evaluating(module), torch.random.fork_rng(_accelerators(module)):
         try:
             with _bytes_of_outputs(module, written):
                 layers = trace_layers(module, call)
-        except (TypeError, RuntimeError, ValueError) as error:
-            raise type(error)(f"{error}; {_takes(module, args, kwargs)}") from error
-        macs = count_macs(module, call)
+        except Exception as error:
+            error.add_note(_takes(module, args, kwargs))
+            raise
+    (macs,) = counted
     by_path = {layer.path: layer for layer in layers}
+    sizes: dict[str, int] = {}
+    for path, size in written.items():  # those of a module are also those of all around it
+        steps = path.split(".") if path else []
+        for depth in range(len(steps) + 1):
+            outer = ".".join(steps[:depth])
+            sizes[outer] = sizes.get(outer, 0) + size
     rows = []
     for path, part in module.named_modules():
         layer = by_path.get(path)
         if layer is None:
             continue
-        inside = [p for p in written if p == path or p.startswith(f"{path}.") or not path]
         rows.append(Row(
             path, layer.kind, path.count(".") + 1 if path else 0, layer.inputs, layer.outputs,
             sum(parameter.numel() for parameter in part.parameters()),
-            macs.by_module.get(path, 0), sum(written[p] for p in inside), layer.calls,
+            macs.by_module.get(path, 0), sizes.get(path, 0), layer.calls,
         ))  # fmt: skip
     return rows, macs.uncounted
 
@@ -109,6 +119,12 @@ def _bytes_of_outputs(module: nn.Module, written: dict[str, int]) -> Iterator[No
     finally:
         for each in hooks:
             each.remove()
+
+
+def _accelerators(module: nn.Module) -> list[torch.device]:
+    """Return the devices whose random numbers a call may draw."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return list({tensor.device for tensor in tensors if tensor.device.type == "cuda"})
 
 
 def _takes(module: nn.Module, args: Any, kwargs: Any) -> str:

@@ -25,7 +25,7 @@ KINDS: tuple[Kind, ...] = ("compute", "memory", "launch")
 FOLLOWED: Mapping[str, Kind] = {"compute": "compute", "bandwidth": "memory", "overhead": "launch"}
 """The control that a call follows, by what bounds it on the roofline."""
 
-EVERY_S, SHARE = 0.25, 0.05
+EVERY_S, SHARE = 0.5, 0.05
 """A round is due after so long, and where it costs no more than this share of the time."""
 REPEATED: Mapping[Kind, int] = {"compute": 3, "memory": 1, "launch": 3}
 """Times that each calculation is timed in a round; their median counts."""
@@ -37,6 +37,9 @@ SIDE_ON_ACCELERATOR = 4096
 SMALL, LAUNCHES = 40_000, 100
 """Values that two threads share (torch splits from 32,768 on) and that stay in their caches: what
 is timed is the start and the end of parallel work."""
+SLOW_MS = 50.0
+"""Milliseconds of a calculation that is not made again: beside a busy neighbour, it takes long."""
+LAST_SHARE = 0.2
 LARGE_BYTES = 2**26
 """More than what most last-level caches give to two cores."""
 
@@ -60,8 +63,13 @@ class Control:
     """The calculations of one device, with torch's present threads."""
 
     def __init__(self, device: torch.device) -> None:
-        """Make what they work on; an accelerator gets larger matrices."""
         self._device = device
+        self._calls: Mapping[Kind, Callable[[], Any]] = {}
+        self._rounds, self._start, self._last, self._cost = Rounds(), 0.0, 0.0, 0.0
+
+    def _made(self) -> Mapping[Kind, Callable[[], Any]]:
+        """Make what they work on; an accelerator gets larger matrices."""
+        device = self._device
         side, products = (SIDE, PRODUCTS) if device.type == "cpu" else (SIDE_ON_ACCELERATOR, 1)
         left, right, out = (torch.ones(side, side, device=device) for _ in range(3))
         count = LARGE_BYTES // 4 if device.type == "cpu" else 2 * last_level_bytes(device) // 4
@@ -75,17 +83,14 @@ class Control:
             for _ in range(LAUNCHES):
                 small.add_(1)
 
-        self._calls: Mapping[Kind, Callable[[], Any]] = {
-            "compute": compute,
-            "memory": partial(large.add_, 1),
-            "launch": launch,
-        }
-        self._rounds, self._start, self._last, self._cost = Rounds(), 0.0, 0.0, 0.0
-        for call in self._calls.values():  # threads have to be started, and memory to be had
-            self._warm(call)
+        return {"compute": compute, "memory": partial(large.add_, 1), "launch": launch}
 
     def restart(self, start: float) -> Rounds:
         """Take a first round; times count from `start`, a time of perf_counter."""
+        if not self._calls:  # not before the model's first call, which is to find nothing ready
+            self._calls = self._made()
+            for call in self._calls.values():  # threads have to be started, and memory to be had
+                self._warm(call)
         self._rounds, self._start = Rounds(), start
         self.round()
         return self._rounds
@@ -95,13 +100,20 @@ class Control:
         wait = max(EVERY_S, (self._cost + call_s) / SHARE)
         return perf_counter() - self._last > wait
 
+    def last(self) -> None:
+        """Take a last round, unless it would cost too much of the time that has passed."""
+        if self._cost <= LAST_SHARE * (perf_counter() - self._start):
+            self.round()
+
     def round(self) -> None:
         """Time each calculation, after one call that is not recorded."""
         begin = perf_counter()
         self._rounds.at_s.append(begin - self._start)
         for kind, call in self._calls.items():
-            self._once(call)
-            self._rounds.of(kind).append(median(self._once(call) for _ in range(REPEATED[kind])))
+            milliseconds = self._once(call)
+            if milliseconds < SLOW_MS:
+                milliseconds = median(self._once(call) for _ in range(REPEATED[kind]))
+            self._rounds.of(kind).append(milliseconds)
         self._last = perf_counter()
         self._cost = self._last - begin
 

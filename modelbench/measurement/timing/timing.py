@@ -186,7 +186,7 @@ def collect(sample: Sample, rule: Rule, under: Conditions = ALONE_WARM) -> Timin
             look_at = max(len(whole) + 1, int(len(whole) * 1.25))
             look_at = min(look_at, rule.max_samples or look_at)
     if control is not None:
-        control.round()
+        control.last()
     return Timing(whole, warmup, settled, stopped, on_device, processes, began, at_s, rounds)
 
 

@@ -49,8 +49,8 @@ class PhaseFigures:
             report.metric(f"{phase}/std_ms", found.deviation, "ms")
         for percentile, value in found.percentiles.items():
             report.metric(f"{phase}/p{percentile}_ms", value, "ms")
-        if stream := sorted(ms for timing in self.timings for ms in timing.stream_ms):
-            report.metric(f"{phase}/stream_p50_ms", stream[len(stream) // 2], "ms")
+        if stream := [ms for timing in self.timings for ms in timing.stream_ms]:
+            report.metric(f"{phase}/stream_p50_ms", sorted(stream)[len(stream) // 2], "ms")
             report.series[f"{phase}/stream_samples_ms"] = stream
         report.metric(f"{phase}/samples", found.samples, "count")
         report.metric(f"{phase}/processes", len(self.timings), "count")
@@ -67,8 +67,8 @@ class PhaseFigures:
             count = len(self.timings)
             several = "one process" if count == 1 else f"{count} processes"
             report.notes.append(
-                f"{phase}: in 19 of 20 cases another run's median lies between {low:,.4g} and "
-                f"{high:,.4g} ms (from {several}; {time.rests_on})"
+                f"{phase}: the median of many runs lies between {low:,.4g} and {high:,.4g} ms, in "
+                f"19 of 20 cases (from {several}; {time.rests_on})"
             )
         report.series[f"{phase}/samples_ms"] = self.samples_ms
         report.details[phase] = {**report.details.get(phase, {}), **self._details()}

@@ -43,12 +43,11 @@ def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: P
     """Add this process's samples to those of earlier ones; of phases that processes share."""
     converted = convert(workload)
     batch = converted.batch(workload.batch())
-    warmup_s = min(plan.rule.warmup_s, LATER_WARMUP_S)
-    sampling = Sampling(context, replace(plan, rule=replace(plan.rule, warmup_s=warmup_s)))
-    for phase, found in earlier.phases.items():
-        processes = found.timings[0].processes
-        if processes == 1:
-            continue
+    rule = replace(plan.rule, warmup_s=min(plan.rule.warmup_s, LATER_WARMUP_S))
+    processes = max(found.timings[0].processes for found in earlier.phases.values())
+    sampling = Sampling(context, replace(plan, rule=rule, processes=processes))
+    shared = {phase: f for phase, f in earlier.phases.items() if f.timings[0].processes > 1}
+    for phase, found in shared.items():
         try:
             call = workload.phase(phase, converted.model, batch)
         except Skip:

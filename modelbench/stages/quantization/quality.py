@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from modelbench.losses import logits_of
+from modelbench.inputs.text_file import TextFile
+from modelbench.losses import logits_of, next_token
 from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes, worst_class
 
 if TYPE_CHECKING:
@@ -30,8 +31,20 @@ class Quality:
         """Test it; `most` is the drop that is allowed, 0..1."""
         self._workload, self._most = workload, most
         self._tokens = getattr(workload.data, "argument", None)
+        self._check()
         self._before = self._tested(lambda batch: batch.call(model))
         self._names = list(getattr(workload.data, "names", []) if self._labelled else [])
+
+    def _check(self) -> None:
+        """Raise ValueError for a text and a model that does not predict the next token."""
+        data: Any = self._workload.data
+        causal = getattr(self._workload.measure, "func", None) is next_token
+        if isinstance(data, TextFile) and not data.labelled and not causal:
+            raise ValueError(
+                "data: the perplexity of a text is that of a model which predicts the next token "
+                "(loss modelbench.losses.next_token); for a classifier, set data.file to a CSV of "
+                "texts and labels"
+            )
 
     @property
     def _labelled(self) -> bool:
