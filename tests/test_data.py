@@ -251,6 +251,8 @@ def test_quantization_by_accuracy(command: Command, tmp_path: Path) -> None:
     quality = stage["details"]["bf16"]["quality"]
     assert quality["verdict"] in {"within", "too few samples"}
     assert quality["worst_class"] in {"a", "b", "c"}
+    assert "plots/quantization.png" in stage["artifacts"]
+    assert not any("was lost" in warning for warning in stage["warnings"])
     assert "samples" in done.out and "(test.quantization.max_drop)" in done.out
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.quantization.comparison import Comparison, Limits, compare_within
+from modelbench.stages.part import part
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Quantization(Stage):
         if left > 0 and timed.shared:
             report.further = Further(left, timed)
         else:
-            self._draw(report, workload.name, context)
+            with part(report, "plots", workload):
+                self._draw(report, workload.name, context)
         return report
 
     def _compared(self, workload: Workload, context: Context) -> Timed:
@@ -101,7 +103,8 @@ class Quantization(Stage):
         figures: dict[str, dict[str, float]] = {}
         for name, metric in report.metrics.items():
             scheme, _, short = name.partition("/")
-            figures.setdefault(scheme, {})[short] = metric.value
+            if f"{scheme}/size_mib" in report.metrics:  # else it is none
+                figures.setdefault(scheme, {})[short] = metric.value
         title = f"{model}: size, fidelity and speed"
         report.artifacts += draw_quantization(figures, title, context.directory)
 
