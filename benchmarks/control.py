@@ -1,8 +1,8 @@
 """What the control costs and disturbs: python benchmarks/control.py.
 
 Calls of a small CNN and of a U-Net at 64 pixels are timed with and without the control beside, by
-turns in one process, a second each. Its share of the time is that of its rounds and of the calls
-after them, which are no samples.
+turns in one process, a second each. Its share is what passes beside the samples and the warm-up,
+less what passes there without it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
         ratios, shares = [], []
         for number in range(PAIRS):
             found: dict[bool, float] = {}
+            beside: dict[bool, float] = {}
             for with_it in (number % 2 == 0, number % 2 != 0):
                 start = perf_counter()
                 timing = time_call(
@@ -43,9 +44,8 @@ def main() -> None:
                 )
                 seconds = perf_counter() - start
                 found[with_it] = median(timing.samples_ms)
-                if with_it:
-                    spent = sum(timing.samples_ms + timing.warmup_ms) / 1e3
-                    shares.append((seconds - spent) / seconds)
+                beside[with_it] = seconds - sum(timing.samples_ms + timing.warmup_ms) / 1e3
+            shares.append((beside[True] - beside[False]) / seconds)
             ratios.append(found[True] / found[False])
         rows[f"{name}, with over without"], rows[f"{name}, share of the time"] = ratios, shares
         goals[f"{name}, medians differ by"] = abs(median(ratios) - 1), 0.01

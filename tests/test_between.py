@@ -171,11 +171,12 @@ def test_the_control_that_helps_is_followed(cache: Path) -> None:
             "p50_ms": float(np.exp(state + noise)), "launch_ratio": float(np.exp(noise)),
             "compute_ratio": float(np.exp(state / 2 + noise)),
         })  # fmt: skip
-    assert followed("compute", record) == "launch"
+    assert followed("compute", record) == "compute"
+    assert followed("launch", record) == "launch"
     against = Record(model="b")
     for _ in range(LEARNED):
         state = rng.normal(0, 0.1)
-        values = {"p50_ms": np.exp(state), "memory_ratio": np.exp(2 * state)}
+        values = {"p50_ms": np.exp(state), "memory_ratio": np.exp(3 * state)}
         against.add({name: float(value) for name, value in values.items()})
     assert followed("memory", against) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ NEEDS = {
     "torchvision": ["model.arch=resnet50"],
     "timm": ["model.arch=vit_tiny_patch16_224"],
     "images": ["data.folder=pictures"],
+    "hf": ["data.folder=dataset"],
     "text": ["data.file=text.txt"],
 }
 """What an option cannot be chosen without."""
@@ -49,17 +51,28 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 39
+    assert len(YAMLS) == 40
     assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
 
 
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a dataset as the library does, and return its folder."""
+    from datasets import Dataset
+
+    folder = tmp_path_factory.mktemp("saved") / "dataset"
+    Dataset.from_dict({"image": [0] * 8, "label": [0] * 8}).save_to_disk(folder)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: Path) -> None:
     """Let what the YAMLs of `huggingface` and of data name lie here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pictures" / "class").mkdir(parents=True)
     for name in ("one.png", "two.png"):
         (tmp_path / "pictures" / "class" / name).touch()
+    shutil.copytree(dataset, tmp_path / "dataset")
     (tmp_path / "text.txt").write_text("a text", encoding="utf-8")
     gpt2().save_pretrained(CHECKPOINT)
 

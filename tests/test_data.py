@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from modelbench.inputs import Image, Tokens
 from modelbench.inputs.draw import Draw
+from modelbench.inputs.hf_dataset import HfDataset
 from modelbench.inputs.image_folder import ImageFolder
 from modelbench.inputs.text_file import TextFile
 from modelbench.measurement.numerics.quality import (
@@ -303,3 +304,34 @@ def test_perplexity_of_a_checkpoint(command: Command, tmp_path: Path) -> None:
     metrics = done.results["stages"]["quantization"]["metrics"]
     assert metrics["quantization/fp32/perplexity"]["value"] > 1
     assert "quantization/bf16/perplexity_drop_ci_high" in metrics
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own
+def test_a_saved_dataset(tmp_path: Path) -> None:
+    """By its columns, with its classes' names."""
+    from datasets import ClassLabel, Dataset, Features
+    from datasets import Image as Column
+
+    features = Features({"image": Column(), "label": ClassLabel(names=["no", "yes"])})
+    made = [Pillow.new("RGB", (9, 12), (20 * n, 0, 0)) for n in range(8)]
+    rows = {"image": made, "label": [n % 2 for n in range(8)]}
+    whole = Dataset.from_dict(rows, features=features)
+    whole.save_to_disk(tmp_path / "whole")
+    data = HfDataset(str(tmp_path / "whole"), batch_size=4).bound(SOURCES)
+    assert data.names == ["no", "yes"]
+    (batch,) = data.test(DRAW)
+    assert batch.kwargs["images"].shape == (2, 3, 8, 8)
+    assert batch.labels is not None
+    assert batch.labels.tolist() == [0, 0]
+    trained = next(data.training(DRAW))
+    assert trained.labels is not None
+    assert len(trained.labels) == 4
+    whole.train_test_split(0.5).save_to_disk(tmp_path / "parts")
+    (batch,) = HfDataset(str(tmp_path / "parts")).bound(SOURCES).test(DRAW)
+    assert len(batch.kwargs["images"]) == 4
+    with pytest.raises(ValueError, match="no column picture; it has image, label"):
+        HfDataset(str(tmp_path / "whole"), image="picture")
+    with pytest.raises(ValueError, match="not a dataset that save_to_disk wrote"):
+        HfDataset(str(tmp_path))
+    with pytest.raises(ValueError, match="found ids: Tokens"):
+        data.bound({"ids": Tokens(10)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from modelbench.measurement.timing.audit import of_processes, of_samples
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from modelbench.measurement.timing.timing import Timing
     from modelbench.stages.benchmark.sampled import Sampled
+WORSE = 2.0
+"""Times that a ratio may vary by more than the time, before it is left out."""
 NOTICED = 0.1
 """Share of a call's time that starting its operations takes, from which they are its control."""
 
@@ -181,19 +184,18 @@ def _process(timing: Timing) -> dict[str, Any]:
     }
 
 
-def followed(by_bound: Kind, record: Record) -> Kind | None:
-    """Return the control in whose units a time varies least from run to run, None where none helps.
+def followed(loaded: Kind, record: Record) -> Kind | None:
+    """Return the control in whose units a time is given; None where that does not help.
 
-    As long as that is not known, the one that loads the machine as the call does.
+    It is the one that loads the machine as the call does, in every run, or else two runs could not
+    be compared; not where earlier runs varied by much more in its units than in milliseconds.
     """
-    time = record.usual("p50_ms")
-    spreads = {kind: ratio.spread for kind in KINDS if (ratio := record.usual(f"{kind}_ratio"))}
-    if time is None or not spreads:
-        return by_bound
-    best = min(spreads, key=spreads.__getitem__)
-    return best if spreads[best] < time.spread else None
+    time, ratio = record.usual("p50_ms"), record.usual(f"{loaded}_ratio")
+    if time is None or ratio is None:
+        return loaded
+    return loaded if ratio.spread < WORSE * time.spread else None
 
 
 def middle(values: Sequence[float]) -> float | None:
-    """Return the middle one of the values, if there is one."""
-    return sorted(values)[len(values) // 2] if values else None
+    """Return the median of the values, if there are some."""
+    return median(values) if values else None

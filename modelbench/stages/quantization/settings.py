@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
-from modelbench.stages.quantization.comparison import Comparison, Limits, compare_within
 from modelbench.stages.part import part
+from modelbench.stages.quantization.comparison import Comparison, Limits, compare_within
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
