@@ -19,6 +19,7 @@ from modelbench.execution.protocol import PRELOAD
 from modelbench.execution.worker import ASK_NVML
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from torch import nn
 
     from modelbench.execution.api.live import Inputs
@@ -103,28 +104,42 @@ def _run(about: Job, place: Path) -> Results:
 
 def _job(words: Sequence[str], folders: Sequence[Path], place: Path) -> Job:
     """Compose and check the configuration; raises ConfigurationError."""
-    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     from modelbench.config import schema
-    from modelbench.config.validate import check
-    from modelbench.execution.cli.overrides import quoted
+    from modelbench.config.validate import Checked, check
+    from modelbench.execution.cli.overrides import as_typed, with_number
     from modelbench.execution.cli.plan import plan
     from modelbench.execution.job import described
 
+    schema.register()
     with _own_hydra():
-        made = plan(words, folders, multirun=False, dry=True)  # its folder is there already
-        if made.errors:
-            raise ConfigurationError(made.errors)
-        paths = ",".join(quoted(f"file://{each}") for each in folders)
-        search = [f"hydra.searchpath=[{paths}]"] if folders else []
-        with initialize_config_dir(str(schema.CONF), version_base="1.3", job_name="modelbench"):
-            config = compose("config", [*search, *made.overrides])
-    checked = check(config, [schema.CONF, *folders])
-    if checked.errors:
-        raise ConfigurationError(checked.errors)
+        try:
+            typed = [as_typed(word) for text in words for word in with_number(text)]
+            checked = check(_composed(typed, folders), [schema.CONF, *folders])
+        except (HydraException, OmegaConfBaseException):
+            checked = Checked({}, ["the configuration cannot be composed"])
+        if checked.errors or any(word.startswith("model.") for word in words):
+            # The command line's own check, which takes longer and names each error.
+            made = plan(words, folders, multirun=False, dry=True)
+            if errors := made.errors or checked.errors:
+                raise ConfigurationError(errors)
     own = [f"--config-dir={shlex.quote(str(each))}" for each in folders]
     command = " ".join(["python -m modelbench", *own, shlex.join(words)])
     return described(checked.plain, command, place)
+
+
+def _composed(words: Sequence[str], folders: Sequence[Path]) -> DictConfig:
+    from hydra import compose, initialize_config_dir
+
+    from modelbench.config.schema import CONF
+    from modelbench.execution.cli.overrides import quoted
+
+    paths = ",".join(quoted(f"file://{each}") for each in folders)
+    search = [f"hydra.searchpath=[{paths}]"] if folders else []
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="modelbench"):
+        return compose("config", [*search, *words])
 
 
 def _place(module: Any, folder: str | Path | None) -> Path:

@@ -29,7 +29,7 @@ class Between:
     median: float
     """Of all samples, each process weighing the same."""
     interval: tuple[float, float] | None
-    """Where the median of another run will be."""
+    """Where the median of many runs lies."""
     within: tuple[float, float] | None
     """The median's inside this run: of its samples, as if nothing changed from run to run."""
     spread: float | None

@@ -57,7 +57,7 @@ def _intervals(phase: PhaseFigures, panels: Sequence[Any]) -> None:
         label = f"median {found.median:,.4g} ms"
         panel.axhline(found.median, color="black", linewidth=1.2, label=label)
         for name, ends, alpha in (
-            ("in this run", found.within, 0.3), ("of another run", found.interval, 0.12),
+            ("in this run", found.within, 0.3), ("of many runs", found.interval, 0.12),
         ):  # fmt: skip
             if ends is not None:
                 label = f"95% {name}: {ends[0]:,.4g} to {ends[1]:,.4g}"

@@ -143,13 +143,16 @@ class PhaseFigures:
         """Add what disturbed the samples, and why there may be no interval."""
         phase, found, first = self.phase, self._all, self.timings[0]
         disturbed = list(dict.fromkeys(each for audit in self._found.audits for each in audit))
-        samples = [f for timing in self.timings for f in of_samples(timing.samples_ms)]
+        each = [of_samples(timing.samples_ms) for timing in self.timings]
+        # What one process of several shows by itself is chance, or what they differ by.
+        common = sum(map(bool, each)) > len(each) / 2
+        samples = next(filter(None, each)) if common else []
         medians = [middle(timing.samples_ms) or 0.0 for timing in self.timings]
         controls = [
             middle(timing.rounds.of(self.follows)) if self.follows else None
             for timing in self.timings
         ]
-        audit = [*disturbed, *dict.fromkeys(samples), *of_processes(medians, controls)]
+        audit = [*disturbed, *samples, *of_processes(medians, controls)]
         report.details[phase]["audit"] = audit
         report.warnings += [f"{phase}: {finding}" for finding in audit]
         more = "raise test.benchmark.budget_s"

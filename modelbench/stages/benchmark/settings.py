@@ -39,7 +39,7 @@ class Benchmark(Stage):
     """Batch sizes of the throughput; empty for none."""
     prompt_lengths: list[int] = field(default_factory=list)
     """Lengths of the throughput of models of text alone; empty for none."""
-    throughput_s: float = 0.5
+    throughput_s: float = 0.3
     """Seconds of samples at each of these."""
     phases: list[str] = field(default_factory=list)
     """The phases to time; empty for all of the model's."""

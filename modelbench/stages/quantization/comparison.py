@@ -206,7 +206,9 @@ class Comparison:
         if shared and self._processes > 1:
             self.timed.shared.append(name)
         budget_s = self._budget_s / (self._processes if shared else 1)
-        compared = compare_within(budget_s, self._call, call, self._context, quick=quick)
+        compared = compare_within(
+            budget_s, self._call, call, self._context, quick=quick, warmup_s=0.2
+        )
         self.timed.schemes[name] = [compared]
 
     def _first_call(self, converted: ConvertedModel, call: Callable[[], Any]) -> Any:
@@ -283,11 +285,12 @@ def compare_within(
     context: Context,
     *,
     quick: bool = True,
+    warmup_s: float = 0.05,
 ) -> Compared:
     """Time two calls interleaved for so long; not `quick` ones get no more than two blocks."""
     from modelbench.measurement.timing.pairing import Pairs, compare
     from modelbench.measurement.timing.statistics import LEAST
 
     blocks = LEAST if quick else 2
-    pairs = Pairs(budget_s, min_blocks=blocks, max_blocks=400, warmup_s=0.2)
+    pairs = Pairs(budget_s, min_blocks=blocks, max_blocks=400, warmup_s=warmup_s)
     return compare(first, second, pairs, context.device)
