@@ -18,7 +18,7 @@ from modelbench.system.cgroup import available_memory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelbench.measurement.timing.pairing import Compared
+    from modelbench.measurement.timing.pairing import Pairs
     from modelbench.models.workload import Workload
     from modelbench.precision.converted import ConvertedModel
     from modelbench.stages.quantization.quality import Quality
@@ -197,6 +197,7 @@ class Comparison:
 
     def _time(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:
         """Time it interleaved with single precision, or only its share of that."""
+        from modelbench.measurement.timing.pairing import compare
         from modelbench.measurement.timing.statistics import LEAST
 
         self._context.say(f"{name}: timing interleaved with fp32")
@@ -206,9 +207,8 @@ class Comparison:
         if shared and self._processes > 1:
             self.timed.shared.append(name)
         budget_s = self._budget_s / (self._processes if shared else 1)
-        compared = compare_within(
-            budget_s, self._call, call, self._context, quick=quick, warmup_s=0.2
-        )
+        pairs = interleaved(budget_s, quick=quick, warmup_s=0.2)
+        compared = compare(self._call, call, pairs, self._context.device)
         self.timed.schemes[name] = [compared]
 
     def _first_call(self, converted: ConvertedModel, call: Callable[[], Any]) -> Any:
@@ -278,19 +278,9 @@ class Comparison:
             report.metric(f"{name}/top1_agreement", kept.top1_agreement, "share")
 
 
-def compare_within(
-    budget_s: float,
-    first: Callable[[], Any],
-    second: Callable[[], Any],
-    context: Context,
-    *,
-    quick: bool = True,
-    warmup_s: float = 0.05,
-) -> Compared:
-    """Time two calls interleaved for so long; not `quick` ones get no more than two blocks."""
-    from modelbench.measurement.timing.pairing import Pairs, compare
+def interleaved(budget_s: float, *, quick: bool = True, warmup_s: float = 0.05) -> Pairs:
+    """Return how two calls are timed for so long; not `quick` ones get no more than two blocks."""
+    from modelbench.measurement.timing.pairing import Pairs
     from modelbench.measurement.timing.statistics import LEAST
 
-    blocks = LEAST if quick else 2
-    pairs = Pairs(budget_s, min_blocks=blocks, max_blocks=400, warmup_s=warmup_s)
-    return compare(first, second, pairs, context.device)
+    return Pairs(budget_s, min_blocks=LEAST if quick else 2, max_blocks=400, warmup_s=warmup_s)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.part import part
-from modelbench.stages.quantization.comparison import Comparison, Limits, compare_within
+from modelbench.stages.quantization.comparison import Comparison, Limits, interleaved
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Quantization(Stage):
         """Time in a further process what is converted quickly."""
         from hydra.utils import instantiate
 
+        from modelbench.measurement.timing.pairing import compare
+
         model, batch = workload.build(), workload.batch()
         for name in timed.shared:
             context.say(f"{name}: timing interleaved with fp32")
@@ -94,8 +96,8 @@ class Quantization(Stage):
             converted = scheme.convert(workload, phases=False)
             first = partial(batch.call, model)
             second = partial(converted.batch(batch).call, converted.model)
-            budget_s = self.budget_s / self.processes
-            timed.schemes[name].append(compare_within(budget_s, first, second, context))
+            pairs = interleaved(self.budget_s / self.processes)
+            timed.schemes[name].append(compare(first, second, pairs, context.device))
 
     def _draw(self, report: Report, model: str, context: Context) -> None:
         from modelbench.stages.quantization.plot import draw_quantization
