@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,90 @@ def test_the_page_on_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
         exec(block.partition("```")[0], names)
     said = capsys.readouterr().out
     assert "passed" in said and "UNet" in said and "loading: " in said and "ratio" in said
+
+
+class Tied(nn.Module):
+    """Two layers that share their weight, and a function without a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(50, 16), nn.Linear(16, 50, bias=False)
+        self.head.weight = self.embed.weight
+        self.act: Callable[[torch.Tensor], torch.Tensor] = lambda x: x * 2
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Take `[b, t]`."""
+        result: torch.Tensor = self.head(self.act(self.embed(ids)))
+        return result
+
+
+def cnn() -> nn.Module:
+    """Make what is called as one of our YAMLs is."""
+    return nn.Linear(4, 2)
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "params"),
+    [
+        (Tied(), torch.randint(0, 50, (2, 9)), 800),
+        (nn.LSTM(8, 16, batch_first=True), torch.randn(2, 5, 8), 1664),
+        (nn.Linear(4, 4).double(), torch.randn(3, 4).double(), 20),
+        (nn.Linear(4, 4).bfloat16(), torch.randn(3, 4).bfloat16(), 20),
+        (nn.Sequential(nn.LazyLinear(8)), torch.randn(3, 4), 40),
+        ("scripted", torch.randn(3, 4), 20),
+        ("compiled", torch.randn(3, 4), 20),
+        (cnn, torch.randn(3, 4), 10),
+        (nn.Identity(), torch.tensor(3.0), 0),
+    ],
+    ids=["tied", "tuple", "double", "bf16", "lazy", "script", "compiled", "a name of ours", "one"],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_modules_that_others_bring(module: Any, inputs: torch.Tensor, params: int) -> None:
+    """Pickled or scripted, in types and shapes of their own."""
+    made: dict[str, Any] = {"scripted": torch.jit.script, "compiled": torch.compile}
+    if isinstance(module, str):
+        module = made[module](nn.Linear(4, 4))
+    overrides = [*QUICK, "test.benchmark.batch_sizes=[]"]
+    results = modelbench.measure(module, inputs, test=["structure", "benchmark"],
+                                 overrides=overrides)  # fmt: skip
+    assert results.status == "passed", results.reason
+    assert results["structure/params"] == params
+
+
+def test_a_bound_method_and_a_view_go_whole(tmp_path: Path) -> None:
+    """The method with its object; of a slice only what is seen."""
+
+    class Factory:
+        def __init__(self, width: int) -> None:
+            self.width = width
+
+        def make(self) -> nn.Module:
+            return nn.Linear(4, self.width)
+
+    many = torch.randn(1_000_000, 4)
+    results = modelbench.measure(Factory(3).make, many[:2], test="structure", folder=tmp_path / "j")
+    assert results["structure/params"] == 15
+    assert (tmp_path / "j" / "module" / "inputs.pt").stat().st_size < 10_000
+
+
+def test_what_is_measured_here_stays_as_it_was() -> None:
+    """Neither converted nor forked; its reason says so."""
+    net = Net()
+    net.lock = threading.Lock()  # type: ignore[assignment]
+    results = modelbench.measure(
+        net, IMAGES, test=["structure", "benchmark", "memory"], precision="bf16", overrides=QUICK
+    )
+    assert net.head.weight.dtype is torch.float32
+    said = {name: stage.reason for name, stage in results.stages.items()}
+    assert "would change the module" in str(said["benchmark"])
+    assert "needs a process of its own" in str(said["memory"])
+
+
+def test_a_caller_that_is_a_hydra_application(tmp_path: Path) -> None:
+    """Composes as before."""
+    from hydra import compose, initialize_config_dir
+
+    (tmp_path / "own.yaml").write_text("a: 3\n", encoding="utf-8")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        modelbench.measure(Net(), IMAGES, test="structure")
+        assert compose("own").a == 3

@@ -11,17 +11,24 @@ import torch
 from torch import nn
 from torch.serialization import get_crc32_options, set_crc32_options
 
+SCRIPT = ".ts"
+"""Suffix of a scripted module's file."""
 
-def save(module: nn.Module | Callable[[], nn.Module], file: Path) -> None:
-    """Write a module, or what makes one, by cloudpickle; raises whatever refuses to be pickled."""
+
+def save(module: nn.Module | Callable[..., Any], file: Path) -> Path:
+    """Write a module, or what makes one; return the file. Raises whatever refuses to be pickled."""
     import cloudpickle
 
+    if isinstance(module, torch.jit.ScriptModule):  # a copy by pickle has no parameters to train
+        torch.jit.save(module, file.with_suffix(SCRIPT))
+        return file.with_suffix(SCRIPT)
     checked = get_crc32_options()
     set_crc32_options(False)  # it is read back at once, and takes a third of the time
     try:
         torch.save(module, file, pickle_module=cloudpickle)
     finally:
         set_crc32_options(checked)
+    return file
 
 
 def load(file: str) -> Any:
@@ -29,6 +36,8 @@ def load(file: str) -> Any:
 
     Such a file is code: only what this machine's own caller has just written is loaded.
     """
+    if Path(file).suffix == SCRIPT:
+        return torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]
     found = _read(file)
     return found if isinstance(found, nn.Module) else found()
 

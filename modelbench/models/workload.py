@@ -110,7 +110,21 @@ class Workload:
                 f"{self.recipe['_target_']} returned {type(model).__name__}; "
                 "expected torch.nn.Module"
             )
-        signature = inspect.signature(model.forward)
+        self._fitting(model)
+        if self.pretrained:
+            model.float()  # a checkpoint may be in half precision, which is not asked for
+        model.eval()
+        if self.fake:
+            return model
+        initialise(model, real)
+        return model.to(self.device)
+
+    def _fitting(self, model: nn.Module) -> None:
+        """Raise TypeError where forward takes other arguments than the YAML names."""
+        try:
+            signature = inspect.signature(model.forward)
+        except ValueError:  # a scripted one has none
+            return
         named = [name for name in self.sources if not name.isdigit()]
         try:
             signature.bind(*range(self._positional()), **dict.fromkeys(named))
@@ -120,13 +134,6 @@ class Workload:
                 f"model.inputs gives {', '.join(self.sources)}, but "
                 f"{type(model).__name__}.forward takes ({takes}): {error}"
             ) from None
-        if self.pretrained:
-            model.float()  # a checkpoint may be in half precision, which is not asked for
-        model.eval()
-        if self.fake:
-            return model
-        initialise(model, real)
-        return model.to(self.device)
 
     def computing(self) -> AbstractContextManager[object]:
         """Return what the model is to be called in: nothing, or the mode without memory."""

@@ -95,6 +95,8 @@ class ConvertedModel:
         """Return a batch in the model's precision."""
 
         def cast(tensor: Tensor) -> Tensor:
-            return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+            # A model as built may be in double precision, and takes what it is given.
+            low = self.dtype is not torch.float32
+            return tensor.to(self.dtype) if low and tensor.is_floating_point() else tensor
 
         return batch.map(cast)

@@ -31,7 +31,7 @@ def stage_table(result: Result) -> RenderableType:
     plain, grid = parted(result.stage, result.metrics)
     if plain:
         parts.append(_list(plain))
-    parts += [_grid(alike) for alike in _alike(grid)]
+    parts += [_grid(group) for group in alike(grid)]
     parts += [_line(note) for note in result.details.get("notes", [])]
     parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
     return Group(*parts)
@@ -69,7 +69,7 @@ def _list(metrics: Mapping[str, Metric]) -> RenderableType:
     return Padding(table, (0, 0, 0, 2), expand=False)
 
 
-def _alike(parts: Mapping[str, Mapping[str, Metric]]) -> list[dict[str, Mapping[str, Metric]]]:
+def alike(parts: Mapping[str, Mapping[str, Metric]]) -> list[dict[str, Mapping[str, Metric]]]:
     """Group the parts that have metrics in common: others side by side would be empty cells."""
     groups: list[dict[str, Mapping[str, Metric]]] = []
     for name, metrics in parts.items():

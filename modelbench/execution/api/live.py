@@ -48,6 +48,7 @@ class Live:
 
         Raises ConfigurationError where the inputs are no inputs, and Unpicklable.
         """
+        module = getattr(module, "_orig_mod", module)  # precision=fp32_compiled compiles it again
         return cls._written(module, inputs, loss, job, _build(module, job / FOLDER))
 
     @classmethod
@@ -97,7 +98,7 @@ def _build(module: Any, folder: Path) -> dict[str, Any]:
     file = folder / MODULE
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        save(module, file)
+        file = save(module, file)
     except Exception as error:  # what objects raise that refuse cannot be listed
         raise Unpicklable(f"{type(error).__name__}: {error}") from error
     return {"_target_": "modelbench.models.live.load", "file": str(file)}

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import modelbench
 from modelbench.results import Metric
 from modelbench.sinks.report.pictures import Album, Picture
-from modelbench.sinks.tables import figure, parted
+from modelbench.sinks.tables import alike, figure, parted
 
 BYTES, FRAGMENT_BYTES = 4_500_000, 1_500_000
 """Of all pictures of a page, and of a notebook's cell."""
@@ -47,8 +47,8 @@ class Section:
     seconds: float
     plain: Mapping[str, Metric]
     """Its metrics, by their short names."""
-    parts: Mapping[str, Mapping[str, Metric]]
-    """Those of phases, axes, schemes or parts."""
+    parts: list[dict[str, Mapping[str, Metric]]]
+    """Those of phases, axes, schemes or parts, grouped by what they have in common."""
     notes: list[str]
     warnings: list[str]
     pictures: list[Picture]
@@ -109,7 +109,7 @@ def _section(name: str, stage: Mapping[str, Any], album: Album) -> Section:
     plain, parts = parted(name, metrics)
     shown, files = album.add(stage["artifacts"])
     return Section(
-        name, stage["status"], stage["reason"], stage["seconds"], plain, parts,
+        name, stage["status"], stage["reason"], stage["seconds"], plain, alike(parts),
         list(stage["details"].get("notes", [])), list(stage["warnings"]), shown, files,
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ def _headlines(sections: list[Section]) -> Iterator[tuple[str, str]]:
     """Yield the key figures: what each is called, and its value."""
     named = {f"{s.name}/{short}": metric for s in sections for short, metric in s.plain.items()}
     for section in sections:
-        for part, metrics in section.parts.items():
+        for part, metrics in (item for group in section.parts for item in group.items()):
             named |= {f"{section.name}/{part}/{short}": m for short, m in metrics.items()}
     for pattern, words in HEADLINES.items():
         for name, metric in named.items():

@@ -35,7 +35,8 @@ def draw_quantization(
                 linestyle="none", label=f"{scheme}: {found['size_mib']:,.4g} MiB",
             )  # fmt: skip
         panel.set(xlabel="size on disk, MiB", ylabel=AXES[name], xlim=(0, 1.1 * largest))
-        panel.set_ylim(bottom=0)
+        shown = [found.get(f"{name}_ci_high", found.get(name, 1.0)) for found in schemes.values()]
+        panel.set_ylim(0, 1.1 * max(1e-9, *shown))
     for panel in row[len(drawn) :]:
         panel.set_visible(False)
     handles, labels = max((p.get_legend_handles_labels() for p in row), key=lambda h: len(h[1]))

@@ -97,7 +97,7 @@ def _traces(model: nn.Module, batch: Batch) -> dict[str, tuple[str, Trace]]:
     """Follow the model and each of its parts; names are classes, those of equals with the path."""
     found: dict[str, tuple[str, Trace]] = {}
     for path, given in {"": batch, **parts(model, batch)}.items():
-        module = model.get_submodule(path)
+        module = model.get_submodule(path) if path else model
         name = type(module).__name__
         if name in {known for known, _ in found.values()}:
             name = f"{name}-{path}"
