@@ -124,7 +124,7 @@ def test_nothing_of_the_caller_changes() -> None:
     """Seeds, threads, types, modes, signals, start method, environment."""
     torch.manual_seed(3)
     random.seed(3)
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "/tmp/none")  # torch sets it when imported
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "inductor")  # torch sets it when imported
     np.random.seed(3)
 
     def seen() -> list[Any]:

@@ -13,8 +13,7 @@ import torch
 
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.draw import Draw
-from modelbench.inputs.image import Image
-from modelbench.inputs.image_folder import EVERY
+from modelbench.inputs.image_folder import EVERY, image_source
 from modelbench.inputs.photographs import crop
 
 TEST = ("test", "validation", "val")
@@ -52,12 +51,8 @@ class HfDataset:
 
     def bound(self, sources: Mapping[str, Any]) -> HfDataset:
         """Return it for a model with these input sources; raises ValueError without an image."""
-        images = {name: source for name, source in sources.items() if isinstance(source, Image)}
-        name = self.argument or next(iter(images), "")
-        if name not in images:
-            given = ", ".join(f"{n}: {type(source).__name__}" for n, source in sources.items())
-            raise ValueError(f"data: expected a model with an image as input, found {given}")
-        return replace(self, argument=name, source=images[name])
+        argument, source = image_source(sources, self.argument)
+        return replace(self, argument=argument, source=source)
 
     @property
     def names(self) -> list[str]:

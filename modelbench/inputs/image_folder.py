@@ -78,17 +78,8 @@ class ImageFolder:
 
     def bound(self, sources: Mapping[str, Any]) -> ImageFolder:
         """Return it for a model with these input sources; raises ValueError without an image."""
-        images = {name: source for name, source in sources.items() if isinstance(source, Image)}
-        if self.argument in images:
-            return replace(self, source=images[self.argument])
-        if self.argument is None and len(images) == 1:
-            ((name, source),) = images.items()
-            return replace(self, argument=name, source=source)
-        given = ", ".join(f"{n}: {type(source).__name__}" for n, source in sources.items())
-        raise ValueError(
-            f"data: expected a model with one image as input, found {given}; name it by "
-            "data.argument, with a modelbench.inputs.Image as its source"
-        )
+        argument, source = image_source(sources, self.argument)
+        return replace(self, argument=argument, source=source)
 
     @property
     def names(self) -> list[str]:
@@ -134,6 +125,20 @@ class ImageFolder:
                 yield Batch((), {str(self.argument): images}, labels)
         for each in broken:
             log.warning("left out: %s", each)
+
+
+def image_source(sources: Mapping[str, Any], argument: str | None) -> tuple[str, Image]:
+    """Return the argument that takes pictures, with its source; raises ValueError without one."""
+    images = {name: source for name, source in sources.items() if isinstance(source, Image)}
+    if argument in images:
+        return argument, images[argument]
+    if argument is None and len(images) == 1:
+        return next(iter(images.items()))
+    given = ", ".join(f"{name}: {type(source).__name__}" for name, source in sources.items())
+    raise ValueError(
+        f"data: expected a model with one image as input, found {given}; name it by data.argument, "
+        "with a modelbench.inputs.Image as its source"
+    )
 
 
 class _Pictures(Dataset[Any]):
