@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from modelbench.results import Skip
-from modelbench.results.attempts import in_one_line
 from modelbench.stages.quantization.file import MIB, File, Single
+from modelbench.stages.quantization.first_call import NoTime, first_call
+from modelbench.stages.quantization.limits import Limits, interleaved
 from modelbench.stages.quantization.timed import Timed
 from modelbench.stages.stage import Context
 from modelbench.system.cgroup import available_memory
@@ -18,14 +18,10 @@ from modelbench.system.cgroup import available_memory
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelbench.measurement.timing.pairing import Pairs
     from modelbench.models.workload import Workload
     from modelbench.precision.converted import ConvertedModel
     from modelbench.stages.quantization.quality import Quality
 
-NO_KERNEL = ("could not create a primitive", "not implemented for 'Half'",
-             "not implemented for 'BFloat16'")  # fmt: skip
-"""What torch says of an operation that a processor lacks in a type."""
 HALF = 0.5
 """Share of MACs below which a scheme is warned of."""
 LAYER_S = 0.5
@@ -36,22 +32,6 @@ PATIENCE_S = 20.0
 """Seconds that an interval may cost beyond the budget."""
 CALLS, COPIES = 30, 4
 """What a scheme may cost: calls of the model, calibration included, and copies of it in memory."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What each scheme may take and lose."""
-
-    budget_s: float
-    """Seconds of samples."""
-    processes: int
-    """Processes that share them."""
-    max_drop: float
-    """Share of accuracy, or of perplexity."""
-
-
-class _NoTime(Exception):  # noqa: N818  (a result, not an error)
-    """What remains of a scheme is not measured; the message is the reason."""
 
 
 class Comparison:
@@ -142,7 +122,7 @@ class Comparison:
         self._coverage(name, converted)
         try:
             self._run(name, converted)
-        except _NoTime as reason:
+        except NoTime as reason:
             self.report.notes.append(f"{name}: {reason}")
             self.report.details[name]["not_timed"] = str(reason)
 
@@ -181,7 +161,7 @@ class Comparison:
         file = File(name, converted, self._baseline, self._context.scratch)
         file.save(self.report)
         call = partial(converted.batch(self._batch).call, converted.model)
-        found = self._first_call(converted, call)
+        found = first_call(converted, call, self._seconds, self._budget_s, self._context.device)
         file.check(self.report, self._batch, found)
         if not all_finite(found):
             layer = first_not_finite(converted.model, call) or "an operation outside layers"
@@ -211,36 +191,6 @@ class Comparison:
         compared = compare(self._call, call, pairs, self._context.device)
         self.timed.schemes[name] = [compared]
 
-    def _first_call(self, converted: ConvertedModel, call: Callable[[], Any]) -> Any:
-        """Run it uncompiled, unless the processor emulates the type and would take too long."""
-        import torch
-
-        from modelbench.stages.quantization.probe import TooSlow, call_within, slowdown
-
-        most = max(4 * self._budget_s, 8 * self._seconds)
-        emulated = f"{converted.dtype} is emulated by this processor".removeprefix("torch.")
-        if converted.dtype is not torch.float32:
-            times = slowdown(converted.dtype, self._context.device)
-            if times * self._seconds > most:
-                raise _NoTime(
-                    f"{emulated}: a small matmul or convolution takes {times:.0f} times as long "
-                    "as in float32, so only its size is reported"
-                )
-        try:
-            return call_within(most, converted.model, call)
-        except RuntimeError as error:
-            if converted.dtype is torch.float32 or not any(w in str(error) for w in NO_KERNEL):
-                raise
-            raise _NoTime(
-                f"torch has no kernel for it in {converted.dtype} on this processor "
-                f"({in_one_line(error)}); only its size is reported".replace("torch.", "")
-            ) from None
-        except TooSlow:
-            raise _NoTime(
-                f"one call takes over {most:.0f} s, against {self._seconds:.2g} s in float32; "
-                "only its size is reported"
-            ) from None
-
     def _compile(self, name: str, converted: ConvertedModel, call: Callable[[], Any]) -> None:
         """Compile it, and see that as many products are in 8 bits as is claimed."""
         import torch
@@ -249,7 +199,7 @@ class Comparison:
 
         expected = LAYER_S * self._layers
         if perf_counter() + expected > self._end:
-            raise _NoTime(
+            raise NoTime(
                 f"compiling {self._layers} layers may take {expected:.0f} s, more than is left; "
                 "raise test.quantization.timeout_s"
             )
@@ -276,11 +226,3 @@ class Comparison:
         report.metric(f"{name}/max_abs_error", kept.max_abs_error, "output")
         if kept.top1_agreement is not None:
             report.metric(f"{name}/top1_agreement", kept.top1_agreement, "share")
-
-
-def interleaved(budget_s: float, *, quick: bool = True, warmup_s: float = 0.05) -> Pairs:
-    """Return how two calls are timed for so long; not `quick` ones get no more than two blocks."""
-    from modelbench.measurement.timing.pairing import Pairs
-    from modelbench.measurement.timing.statistics import LEAST
-
-    return Pairs(budget_s, min_blocks=LEAST if quick else 2, max_blocks=400, warmup_s=warmup_s)

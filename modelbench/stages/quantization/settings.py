@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.part import part
-from modelbench.stages.quantization.comparison import Comparison, Limits, interleaved
+from modelbench.stages.quantization.comparison import Comparison
+from modelbench.stages.quantization.limits import Limits, interleaved
 from modelbench.stages.stage import Context, Stage, positive
 
 if TYPE_CHECKING:
