@@ -31,10 +31,18 @@ from modelbench.measurement.timing.record import (
     Usual,
     known,
 )
-from modelbench.measurement.timing.timing import LATER_WARMUP_S, Conditions, Rule, collect
-from modelbench.results import Further, Metric, Result
+from modelbench.measurement.timing.timing import (
+    LATER_WARMUP_S,
+    SPENT,
+    Conditions,
+    Rule,
+    Timing,
+    collect,
+)
+from modelbench.results import Further, Metric, Report, Result
 from modelbench.stages.benchmark import Benchmark
-from modelbench.stages.benchmark.samples import followed
+from modelbench.stages.benchmark.sampled import Sampled
+from modelbench.stages.benchmark.samples import PhaseFigures, followed
 from modelbench.stages.dynamic.growth import Power
 from modelbench.stages.stage import Context
 
@@ -428,7 +436,7 @@ def test_the_cache_may_be_out_of_reach(tmp_path: Path, monkeypatch: pytest.Monke
     """A note, and every figure."""
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     monkeypatch.setenv("MODELBENCH_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("modelbench.stages.benchmark.figures.FEW", 99)
+    monkeypatch.setattr("modelbench.stages.benchmark.samples.FEW", 99)
     monkeypatch.syspath_prepend(CONFIGS)
     context = Context(CPU, {}, tmp_path, tmp_path, lambda _: None)
     report = Benchmark(min_s=0.05, budget_s=0.2, processes=1, control=False)(
@@ -448,3 +456,20 @@ def test_without_a_control(command: Command) -> None:
     wrong = command("model=toy", "test=benchmark", "test.benchmark.processes=0")
     assert wrong.status == 1
     assert "processes=0: expected null, or 1 to 100" in wrong.err
+
+
+def test_a_disturbed_process_is_left_out_of_the_figures(cache: Path) -> None:
+    """Its samples are kept, and a warning says so; with too few quiet ones all count."""
+    timings = [Timing([10.0 + place] * 40, [10.0], settled=True, stopped=SPENT, at_s=[0.0] * 40)
+               for place in (0, 0, 1, 90)]  # fmt: skip
+    found = Sampled(timings, [[], [], [], ["hog"]], others=[0.0, 0.0, 0.0, 1.0])
+    figures = PhaseFigures("forward", found, Record(a=1), Record(b=1))
+    report = Report()
+    figures.add(report, 1)
+    assert report.metrics["forward/p50_ms"].value == 10
+    assert report.metrics["forward/processes"].value == 4
+    assert len(report.series["forward/samples_ms"]) == 160
+    assert any("1 of 4 processes ran beside other busy ones" in w for w in report.warnings)
+    assert figures.quiet
+    loud = replace(found, others=[0.0, 1.0, 1.0, 1.0])
+    assert not PhaseFigures("forward", loud, Record(a=1), Record(b=1)).quiet

@@ -112,7 +112,8 @@ def of_processes(medians: Sequence[float], controls: Sequence[float | None]) -> 
     differ = max(medians) / min(medians) - 1
     if differ <= APART:
         return []
-    said = f"the {len(medians)} processes' medians differ by {differ:.0%}"
+    by = f"{differ:.0%}" if differ < 1 else f"{differ + 1:.2g} times"
+    said = f"the {len(medians)} processes' medians differ by {by}"
     if None not in controls:
         ratios = [ms / (control or 1.0) for ms, control in zip(medians, controls, strict=True)]
         if max(ratios) / min(ratios) - 1 < differ / 2:

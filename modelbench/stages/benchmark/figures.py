@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from modelbench.measurement.compute.peaks import fingerprint
-from modelbench.measurement.timing.audit import FEW, of_speed
+from modelbench.measurement.timing.audit import of_speed
 from modelbench.measurement.timing.control import KINDS
 from modelbench.measurement.timing.record import Record
 from modelbench.results import Further, Report
@@ -84,7 +84,7 @@ def _record(earlier: Earlier, phase: str) -> Record:
 
 def _speed(report: Report, figures: Sequence[PhaseFigures], machine: Record) -> None:
     """Add how fast the machine was, against its usual speed."""
-    timings = [timing for phase in figures for timing in phase.timings]
+    timings = [timing for phase in figures for timing in phase.counted]
     for kind in KINDS:
         now = middle([ms for timing in timings for ms in timing.rounds.of(kind)])
         if now is None:
@@ -98,7 +98,7 @@ def _speed(report: Report, figures: Sequence[PhaseFigures], machine: Record) -> 
 
 def _keep(report: Report, figures: Sequence[PhaseFigures], machine: Record) -> None:
     """Let later runs know of this one, unless other processes were busy: that is not usual."""
-    if any(phase.others > FEW for phase in figures):
+    if not all(phase.quiet for phase in figures):
         return
     speeds = {kind: report.metrics.get(f"control/{kind}_ms") for kind in KINDS}
     try:

@@ -101,8 +101,9 @@ def _processes(timings: Sequence[Timing], panel: Any) -> None:
     for number, (timing, start, _) in enumerate(_placed(timings), start=1):
         middles.append(start + timing.at_s[-1] / 2)
         later = timing.began - timings[0].began
-        names.append(f"process {number}" + (f"\n+{later:.0f} s" if number > 1 else "\n"))
+        names.append(f"{number}" + (f"\n+{later:.0f} s" if number > 1 else "\n"))
     panel.set_xticks(middles, names, fontsize="small")
+    panel.set_xlabel("process, and when it began")
     panel.tick_params(axis="x", length=0)
     panel.grid(visible=False, axis="x")
 

@@ -59,8 +59,8 @@ class Sampled:
     """One of each process, in their order."""
     audits: list[list[str]] = field(default_factory=list)
     """What disturbed each."""
-    others: float = 0.0
-    """Cores that other processes used meanwhile, at most."""
+    others: list[float] = field(default_factory=list)
+    """Cores that other processes used while each sampled."""
     place: Place | None = None
     """Where the first process's median lies on the roofline."""
     operations: int = 0

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from modelbench.measurement.timing.audit import of_processes, of_samples
+from modelbench.measurement.timing.audit import FEW, of_processes, of_samples
 from modelbench.measurement.timing.between import Between, between
 from modelbench.measurement.timing.control import FOLLOWED, KINDS, LAUNCHES, Kind
 from modelbench.measurement.timing.record import Record, known
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from modelbench.stages.benchmark.sampled import Sampled
 WORSE = 2.0
 """Times that a ratio may vary by more than the time, before it is left out."""
+LEAST_QUIET = 3
+"""Processes that nothing disturbed, by which alone the figures go where there are so many."""
 NOTICED = 0.1
 """Share of a call's time that starting its operations takes, from which they are its control."""
 
@@ -31,13 +33,17 @@ class PhaseFigures:
 
     def __init__(self, phase: str, found: Sampled, record: Record, machine: Record) -> None:
         self.phase, self._found, self._record = phase, found, record
-        self.timings, self.others = found.timings, found.others
+        self.timings = found.timings
+        quiet = [t for t, used in zip(found.timings, found.others, strict=True) if used <= FEW]
+        self.quiet = len(quiet) >= LEAST_QUIET or len(quiet) == len(self.timings)
+        """Whether the figures are of processes that no other one disturbed."""
+        self.counted = quiet if self.quiet else self.timings
         self.samples_ms = [ms for timing in self.timings for ms in timing.samples_ms]
-        self._all = Statistics.of(self.samples_ms)
+        self._all = Statistics.of([ms for timing in self.counted for ms in timing.samples_ms])
         loaded = self._loaded(self._all.median)
         self.follows: Kind | None = followed(loaded, record)
         usual = machine.usual(f"{loaded}_ms")
-        whole = [timing.samples_ms for timing in self.timings]
+        whole = [timing.samples_ms for timing in self.counted]
         self.time = between(whole, known(record.usual("p50_ms"), usual, loaded))
         self.ratio = None if self.follows is None else self._in_units_of(self.follows)
 
@@ -67,7 +73,7 @@ class PhaseFigures:
                 report.metric(f"{phase}/control_ratio_ci_high", high, "times")
         if time.interval is not None:
             low, high = time.interval
-            count = len(self.timings)
+            count = len(self.counted)
             several = "one process" if count == 1 else f"{count} processes"
             report.notes.append(
                 f"{phase}: the median of many runs lies between {low:,.4g} and {high:,.4g} ms, in "
@@ -95,13 +101,13 @@ class PhaseFigures:
 
     def _in_units_of(self, kind: Kind) -> Between | None:
         """Return the time in units of a control, process by process."""
-        controls = [middle(timing.rounds.of(kind)) for timing in self.timings]
+        controls = [middle(timing.rounds.of(kind)) for timing in self.counted]
         whole = [
             [ms / control for ms in timing.samples_ms]
-            for timing, control in zip(self.timings, controls, strict=True)
+            for timing, control in zip(self.counted, controls, strict=True)
             if control
         ]
-        if len(whole) < len(self.timings):
+        if len(whole) < len(self.counted):
             return None
         # On a machine that is not known, it is assumed to vary as much as the time does.
         return between(whole, known(self._record.usual(f"{kind}_ratio"), None, kind))
@@ -143,14 +149,20 @@ class PhaseFigures:
         """Add what disturbed the samples, and why there may be no interval."""
         phase, found, first = self.phase, self._all, self.timings[0]
         disturbed = list(dict.fromkeys(each for audit in self._found.audits for each in audit))
+        left_out = len(self.timings) - len(self.counted)
+        if left_out:
+            disturbed.append(
+                f"{left_out} of {len(self.timings)} processes ran beside other busy ones, and the "
+                "figures are of the others"
+            )
         each = [of_samples(timing.samples_ms) for timing in self.timings]
         # What one process of several shows by itself is chance, or what they differ by.
         common = sum(map(bool, each)) > len(each) / 2
         samples = next(filter(None, each)) if common else []
-        medians = [middle(timing.samples_ms) or 0.0 for timing in self.timings]
+        medians = [middle(timing.samples_ms) or 0.0 for timing in self.counted]
         controls = [
             middle(timing.rounds.of(self.follows)) if self.follows else None
-            for timing in self.timings
+            for timing in self.counted
         ]
         audit = [*disturbed, *samples, *of_processes(medians, controls)]
         report.details[phase]["audit"] = audit

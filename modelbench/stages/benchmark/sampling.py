@@ -35,7 +35,7 @@ class Sampling:
         after = Snapshot.take(device)
         found.timings.append(timing)
         found.audits.append(findings(before, after))
-        found.others = max(found.others, others(before, after))
+        found.others.append(others(before, after))
         return timing
 
 
