@@ -67,9 +67,10 @@ def _intervals(phase: PhaseFigures, panels: Sequence[Any]) -> None:
 def _range(phase: PhaseFigures) -> tuple[tuple[float, float], int]:
     """Return the latencies to show, and how many samples lie outside.
 
-    A single outlier would squeeze all others into one line.
+    A single outlier, or a disturbed process, would squeeze all others into one line.
     """
-    low, high = np.percentile(phase.samples_ms, (1, 99))
+    counted = [ms for timing in phase.counted for ms in timing.samples_ms]
+    low, high = np.percentile(counted, (1, 99))
     ends = phase.time.interval or (low, high)
     low, high = min(low, ends[0]), max(high, ends[1])
     room = max(0.1 * (high - low), 0.01 * phase.time.median)
