@@ -61,6 +61,17 @@ def test_peaks_are_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert peaks(CPU, FP32) == Peaks(1.0, 1e15, control_ms=2.0)
 
 
+def test_the_peak_is_of_what_is_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products or convolutions: which one, depends on the libraries; a type may lack either."""
+    assert measured._convolution_rate(CPU, FP32) > 1e8
+    monkeypatch.setattr(measured, "_memory_rate", lambda _: 1.0)
+    monkeypatch.setattr(measured, "_product_rate", lambda *_: 2.0)
+    monkeypatch.setattr(measured, "_convolution_rate", lambda *_: 3.0)
+    assert measured.measure(CPU, FP32) == Peaks(3.0, 1.0)
+    monkeypatch.setattr(measured, "_convolution_rate", lambda *_: 0.0)
+    assert measured.measure(CPU, FP32) == Peaks(2.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("macs", "size", "bound"),
     [(900, 10, "compute"), (90, 80, "bandwidth"), (90, 9, "overhead")],
