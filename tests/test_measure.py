@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class Net(nn.Module):
         """Take `[b, 3, s, s]`."""
         if self.how == "dies" and type(images) is torch.Tensor:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.how == "sleeps":
+            sleep(0.2)
         result: torch.Tensor = self.head(self.conv(images).relu().mean((2, 3)))
         return result
 
@@ -157,12 +160,13 @@ def test_a_stage_that_dies_leaves_the_caller_alive() -> None:
 
 def test_what_cannot_be_pickled_is_measured_here() -> None:
     """With that note; what would change the module is left out, where it cannot be copied."""
-    net = Net()
+    net = Net("sleeps")
     net.lock = threading.Lock()  # type: ignore[assignment]
     results = modelbench.measure(net, IMAGES, test=["structure", "algorithm"])
     assert results["structure/params"] == 162
     notes = results.stages["structure"].details["notes"]
     assert any("measured in this process" in note and "lock" in note for note in notes)
+    assert results.to_dict()["stages"]["structure"]["seconds"] > 0.2
     assert results.stages["algorithm"].status == "skipped"
 
 
@@ -383,3 +387,29 @@ def test_a_caller_that_is_a_hydra_application(tmp_path: Path) -> None:
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         modelbench.measure(Net(), IMAGES, test="structure")
         assert compose("own").a == 3
+
+
+class Caches(nn.Module):
+    """Keeps what it has computed for the next call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.kept: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take `[b, 4]`."""
+        if self.kept is None:
+            self.kept = torch.ones(4) * 2
+        result: torch.Tensor = self.linear(x * self.kept)
+        return result
+
+
+def test_a_module_that_keeps_tensors_can_be_trained_after_a_summary() -> None:
+    """What it keeps was not made in inference mode; nor are random numbers used up."""
+    net, x = Caches(), torch.randn(2, 4)
+    before = torch.get_rng_state()
+    modelbench.summary(nn.Sequential(net, nn.Dropout(0.5)), x)
+    assert torch.equal(torch.get_rng_state(), before)
+    net(x.requires_grad_()).sum().backward()
+    assert net.linear.weight.grad is not None

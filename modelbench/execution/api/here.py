@@ -116,7 +116,8 @@ def _stage(name: str, settings: Any, workload: Workload, context: Context) -> Re
     try:
         given = {**settings, "processes": 1} if "processes" in settings else settings
         stage = instantiate(given, _convert_="all", _recursive_=False)
-        return Result.of(name, perf_counter() - start, stage(workload, context))
+        report = stage(workload, context)
+        return Result.of(name, perf_counter() - start, report)
     except Skip as skip:
         return Result(name, "skipped", perf_counter() - start, str(skip))
     except (Exception, SystemExit) as error:  # the module's code may raise anything

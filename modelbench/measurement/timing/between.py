@@ -1,4 +1,4 @@
-"""Where the next run's median will be: processes differ, and so do the hours of a machine.
+"""Where the median of many runs lies: processes differ, and so do the hours of a machine.
 
 The interval of one process says how well that process was measured. Between processes and runs,
 medians vary by more: the host's clock and neighbours, which cores share a cache, where memory lies.
