@@ -3,8 +3,9 @@
 Runs of one and the same command, models alternating, each run a job of its own: how far the
 medians vary, and their times in units of the control; how many of the intervals hold the median of
 all runs, and how many of those inside the run do. With `--neighbour` something heavy runs during
-every fifth. The record of earlier runs starts empty, in a folder of its own. With `--simulated`
-instead: hosts that are made up, whose truth is known.
+every fifth. Runs and their record are kept in `--folder`, so that a later call adds to them, hours
+or days apart; without it they start empty and are forgotten. Ctrl-C shows what there is. With
+`--simulated` instead: hosts that are made up, whose truth is known.
 """
 
 from __future__ import annotations
@@ -46,21 +47,25 @@ def main() -> None:
     parser.add_argument("--neighbour", action="store_true")
     parser.add_argument("--simulated", action="store_true")
     parser.add_argument("--budget", type=float, default=5.0, help="test.benchmark.budget_s")
+    parser.add_argument("--folder", type=Path, help="where runs are kept and added to")
     given = parser.parse_args()
     if given.simulated:
         sys.exit(not simulated())
-    with tempfile.TemporaryDirectory() as folder:
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in given.models}
-        for number in range(given.runs):
-            for name in given.models:
-                busy = given.neighbour and number % EVERY == EVERY - 1
-                found[name].append(run(name, Path(folder), given.budget, busy=busy))
-        sys.exit(not tell(found))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        try:
+            for number in range(given.runs):
+                for name in given.models:
+                    busy = given.neighbour and number % EVERY == EVERY - 1
+                    run(name, folder, given.budget, busy=busy)
+        except KeyboardInterrupt:
+            print("interrupted: of the runs so far")
+        sys.exit(not tell({name: kept(folder / name) for name in given.models}))
 
 
-def run(name: str, folder: Path, budget_s: float, *, busy: bool) -> dict[str, Any]:
-    """Run the command once; return its phase's figures."""
-    out = folder / f"{time.time()}"
+def run(name: str, folder: Path, budget_s: float, *, busy: bool) -> None:
+    """Run the command once, into a folder of its own below `folder/name`."""
+    out = folder / name / f"{time.time()}"
     words = [
         "test=benchmark", "tracker=none", f"hydra.run.dir={out}", "test.benchmark.batch_sizes=[]",
         "test.benchmark.prompt_lengths=[]", f"test.benchmark.budget_s={budget_s}",
@@ -75,7 +80,19 @@ def run(name: str, folder: Path, budget_s: float, *, busy: bool) -> dict[str, An
     )  # fmt: skip
     if busy:
         neighbour.kill()
-    metrics = json.loads((out / "results.json").read_text())["stages"]["benchmark"]["metrics"]
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    """Return the figures of each run in a model's folder, the oldest first."""
+    found = []
+    for out in sorted(folder.iterdir(), key=lambda out: float(out.name)):
+        stage = json.loads((out / "results.json").read_text())["stages"].get("benchmark", {})
+        if stage.get("status") == "passed":
+            found.append(_figures(stage["metrics"]))
+    return found
+
+
+def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     (phase,) = {key.split("/")[1] for key in metrics if key.endswith("/p50_ms")}
     prefix = f"benchmark/{phase}/"
     return {
