@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_folders_of_parts_and_other_names(tmp_path: Path) -> None:
     data = ImageFolder(str(tmp_path), classes=["dog", "bird", "cat"]).bound(SOURCES)
     (batch,) = data.test(DRAW)
     assert batch.labels is not None and batch.labels.tolist() == [2, 0, 0]
-    with pytest.raises(ValueError, match="the pictures' dog is not among them"):
+    with pytest.raises(ValueError, match="the data's dog is not among them"):
         ImageFolder(str(tmp_path), classes=["cat"])
     with pytest.raises(ValueError, match="expected a model with one image as input, found ids"):
         data.bound({"ids": Tokens(10)})
@@ -292,6 +293,28 @@ def test_classes_that_do_not_fit(command: Command, tmp_path: Path) -> None:
     assert "the labels have class 3 (from 0), but the model has 3 outputs" in done.out
 
 
+def test_classes_of_a_checkpoint(command: Command, tmp_path: Path) -> None:
+    """Give the labels their places, whatever the folders' order; others are refused at once."""
+    checkpoint = save("resnet", tmp_path)
+    file = checkpoint / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    names = ["zebra", "ant", "bee"]
+    config["id2label"] = {str(place): name for place, name in enumerate(names)}
+    file.write_text(json.dumps(config), encoding="utf-8")
+    folder = pictures(tmp_path / "pictures", {"ant": 4, "zebra": 4})
+    words = ["model=huggingface", f"model.checkpoint={checkpoint}", "model.weights=random",
+             "data=images", f"data.folder={folder}"]  # fmt: skip
+    done = command(*words, "test=structure", "image_size=32")
+    assert done.results["config"]["data"]["classes"] == names
+    data = ImageFolder(str(folder), classes=names).bound(SOURCES)
+    assert [label for batch in data.test(DRAW) for label in batch.labels.tolist()] == [1, 0]
+    pictures(folder, {"wasp": 4})
+    done = command(*words, "test=structure", "image_size=32")
+    assert done.status == 1
+    assert "classes=[zebra, ant, bee]: the data's wasp is not among them" in done.err
+    assert command(*words, "test=structure", "image_size=32", "data.classes=null").status == 0
+
+
 def test_perplexity_of_a_checkpoint(command: Command, tmp_path: Path) -> None:
     """By its own tokenizer, and of each scheme."""
     folder = save("gpt2", tmp_path)
@@ -317,6 +340,10 @@ def test_a_saved_dataset(tmp_path: Path) -> None:
     rows = {"image": made, "label": [n % 2 for n in range(8)]}
     whole = Dataset.from_dict(rows, features=features)
     whole.save_to_disk(tmp_path / "whole")
+    turned = HfDataset(str(tmp_path / "whole"), classes=["yes", "no"]).bound(SOURCES)
+    assert [b.labels.tolist() for b in turned.test(DRAW) if b.labels is not None] == [[1, 1]]
+    with pytest.raises(ValueError, match="the data's no is not among them"):
+        HfDataset(str(tmp_path / "whole"), classes=["yes"])
     data = HfDataset(str(tmp_path / "whole"), batch_size=4).bound(SOURCES)
     assert data.names == ["no", "yes"]
     (batch,) = data.test(DRAW)

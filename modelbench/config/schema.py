@@ -77,6 +77,8 @@ class Model:
     input_note: str | None = None
     """What a person should know of the input."""
     limits: dict[str, Limit] = field(default_factory=dict)
+    classes: list[str] | None = None
+    """Names of the classes in the order of the outputs."""
     phases: Any = None
     loss: Any = None
     data: Any = None

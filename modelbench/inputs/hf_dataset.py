@@ -13,7 +13,7 @@ import torch
 
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.draw import Draw
-from modelbench.inputs.image_folder import EVERY, image_source
+from modelbench.inputs.image_folder import EVERY, check_classes, image_source
 from modelbench.inputs.photographs import crop
 
 TEST = ("test", "validation", "val")
@@ -32,6 +32,8 @@ class HfDataset:
     image: str = "image"
     """The column of pictures."""
     label: str = "label"
+    classes: list[str] | None = None
+    """Names in the order of the model's outputs; None for the dataset's own order."""
     batch_size: int = 16
     argument: str | None = None
     """Of the model's forward; None for the one that is an image."""
@@ -48,6 +50,8 @@ class HfDataset:
                 f"folder={self.folder}: no column {', '.join(missing)}; it has "
                 f"{', '.join(columns)} (data.image, data.label)"
             )
+        if self._own_names:
+            check_classes(self._own_names, self.classes)
 
     def bound(self, sources: Mapping[str, Any]) -> HfDataset:
         """Return it for a model with these input sources; raises ValueError without an image."""
@@ -56,7 +60,11 @@ class HfDataset:
 
     @property
     def names(self) -> list[str]:
-        """The classes' names, where the dataset has them."""
+        """The classes' names in the order of the labels, where the dataset has them."""
+        return self.classes or self._own_names
+
+    @property
+    def _own_names(self) -> list[str]:
         return list(getattr(_loaded(self.folder)["test"].features[self.label], "names", []))
 
     def training(self, draw: Draw) -> Iterator[Batch]:
@@ -79,8 +87,12 @@ class HfDataset:
         crops: list[np.ndarray] = [
             crop(each.convert(mode), size, None) for each in rows[self.image]
         ]
-        labels = torch.tensor(rows[self.label], dtype=torch.int64)
+        labels = torch.tensor([self._place(label) for label in rows[self.label]])
         return Batch((), {str(self.argument): self.source.normalised(crops)}, labels)
+
+    def _place(self, label: int) -> int:
+        own = self._own_names
+        return self.classes.index(own[label]) if self.classes and own else label
 
 
 @lru_cache(maxsize=2)

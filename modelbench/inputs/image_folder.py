@@ -69,12 +69,7 @@ class ImageFolder:
                 f"folder={self.folder}: {len(listed['all'])} pictures are too few: every "
                 f"{EVERY}th of a class is kept for testing, and none is left to train on"
             )
-        unknown = [name for name in found if name not in self.classes] if self.classes else []
-        if unknown:
-            raise ValueError(
-                f"classes={self.classes}: the pictures' {', '.join(unknown[:5])} "
-                f"{'is' if len(unknown) == 1 else 'are'} not among them"
-            )
+        check_classes(found, self.classes)
 
     def bound(self, sources: Mapping[str, Any]) -> ImageFolder:
         """Return it for a model with these input sources; raises ValueError without an image."""
@@ -125,6 +120,18 @@ class ImageFolder:
                 yield Batch((), {str(self.argument): images}, labels)
         for each in broken:
             log.warning("left out: %s", each)
+
+
+def check_classes(found: Sequence[str], classes: Sequence[str] | None) -> None:
+    """Raise ValueError where data have labels that are not among the model's classes."""
+    unknown = sorted(set(found) - set(classes or found))
+    if classes and unknown:
+        more = ", ..." if len(classes) > 5 else ""
+        raise ValueError(
+            f"classes=[{', '.join(classes[:5])}{more}]: the data's {', '.join(unknown[:5])} "
+            f"{'is' if len(unknown) == 1 else 'are'} not among them; data.classes=[...] gives the "
+            "names in the order of the model's outputs, data.classes=null their own order"
+        )
 
 
 def image_source(sources: Mapping[str, Any], argument: str | None) -> tuple[str, Image]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.draw import Draw
-from modelbench.inputs.image_folder import EVERY, table_rows
+from modelbench.inputs.image_folder import EVERY, check_classes, table_rows
 from modelbench.inputs.text import Tokens
 
 MASK = "attention_mask"
@@ -48,9 +48,7 @@ class TextFile:
         if self.batch_size < 1:
             raise ValueError(f"batch_size={self.batch_size}: expected 1 or more")
         if self.labelled:
-            unknown = sorted(set(_labels(self.file)) - set(self.classes or _labels(self.file)))
-            if unknown:
-                raise ValueError(f"classes={self.classes}: {', '.join(unknown[:5])} not among them")
+            check_classes(_labels(self.file), self.classes)
         else:
             _text(self.file)
 

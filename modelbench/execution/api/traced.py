@@ -11,10 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelbench.inputs.tensors import named_tensors
 from modelbench.measurement.compute.flops import Macs, count_macs
 from modelbench.measurement.compute.layers import trace_layers
-from modelbench.measurement.hooks import hookable
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,6 @@ class Row:
 def traced(module: nn.Module, inputs: Any) -> tuple[list[Row], Mapping[str, int]]:
     """Return a row for each module, and what the MACs leave out."""
     args, kwargs = arguments(inputs)
-    written: dict[str, int] = {}
-
     counted: list[Macs] = []
 
     def call() -> None:  # once for all: a large model's call takes longer than all else
@@ -50,28 +46,26 @@ def traced(module: nn.Module, inputs: Any) -> tuple[list[Row], Mapping[str, int]
 
     with _evaluating(module), torch.random.fork_rng(_accelerators(module)):
         try:
-            with _bytes_of_outputs(module, written):
-                layers = trace_layers(module, call)
+            layers = trace_layers(module, call)
         except Exception as error:
             error.add_note(_takes(module, args, kwargs))
             raise
     (macs,) = counted
     by_path = {layer.path: layer for layer in layers}
     sizes: dict[str, int] = {}
-    for path, size in written.items():  # those of a module are also those of all around it
-        steps = path.split(".") if path else []
-        for depth in range(len(steps) + 1):
+    for layer in (layer for layer in layers if layer.leaf):
+        steps = layer.path.split(".") if layer.path else []
+        for depth in range(len(steps) + 1):  # what it puts out is also that of all around it
             outer = ".".join(steps[:depth])
-            sizes[outer] = sizes.get(outer, 0) + size
+            sizes[outer] = sizes.get(outer, 0) + layer.output_bytes
     rows = []
     for path, part in module.named_modules():
-        layer = by_path.get(path)
-        if layer is None:
+        if (ran := by_path.get(path)) is None:
             continue
         rows.append(Row(
-            path, layer.kind, path.count(".") + 1 if path else 0, layer.inputs, layer.outputs,
+            path, ran.kind, path.count(".") + 1 if path else 0, ran.inputs, ran.outputs,
             sum(parameter.numel() for parameter in part.parameters()),
-            macs.by_module.get(path, 0), sizes.get(path, 0), layer.calls,
+            macs.by_module.get(path, 0), sizes.get(path, 0), ran.calls,
         ))  # fmt: skip
     return rows, macs.uncounted
 
@@ -99,26 +93,6 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes.items():
             part.training = mode
-
-
-@contextmanager
-def _bytes_of_outputs(module: nn.Module, written: dict[str, int]) -> Iterator[None]:
-    """Add up the bytes of what modules without children put out."""
-    leaves = [(path, part) for path, part in hookable(module) if not any(part.children())]
-
-    def hook(path: str) -> Any:
-        def note(_: nn.Module, __: Any, output: Any) -> None:
-            size = sum(tensor.nbytes for tensor in named_tensors(output).values())
-            written[path] = written.get(path, 0) + size
-
-        return note
-
-    hooks = [part.register_forward_hook(hook(path)) for path, part in leaves]
-    try:
-        yield
-    finally:
-        for each in hooks:
-            each.remove()
 
 
 def _accelerators(module: nn.Module) -> list[torch.device]:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from modelbench.measurement.compute.formulas import formulas
@@ -116,15 +115,19 @@ def _traffic(func: Any, args: Any, kwargs: Any, result: Any) -> int:
     packet = func.overloadpacket
     if func.is_view or packet in EMPTY:
         return 0
-    written = sum(map(_stored, tree_leaves(result)))
+    written = _stored(result)
     if packet in GATHERS:  # of a whole table only what is looked up
         return 2 * written
-    return written + sum(map(_stored, tree_leaves([args, kwargs])))
+    return written + _stored(args) + _stored(tuple(kwargs.values()))
 
 
 def _stored(value: Any) -> int:
-    """Return the bytes behind a tensor; an expanded one has fewer than its shape says."""
+    """Return the bytes behind tensors; an expanded one has fewer than its shape says."""
+    if isinstance(value, list | tuple):  # operations take and return nothing deeper
+        return sum(map(_stored, value))
     if not isinstance(value, torch.Tensor):
         return 0
+    if value.is_contiguous():
+        return value.numel() * value.element_size()
     shape = zip(value.shape, value.stride(), strict=True)
     return math.prod(size for size, stride in shape if stride) * value.element_size()

@@ -27,6 +27,8 @@ class Layer:
     calls: int = 0
     inputs: str = ""
     outputs: str = ""
+    output_bytes: int = 0
+    """Of all its calls."""
 
 
 def trace_layers(model: nn.Module, call: Callable[[], Any]) -> list[Layer]:
@@ -46,6 +48,7 @@ def trace_layers(model: nn.Module, call: Callable[[], Any]) -> list[Layer]:
         if layer is None:
             return
         layer.calls += 1
+        layer.output_bytes += sum(tensor.nbytes for tensor in named_tensors(output).values())
         if layer.calls == 1:
             layer.inputs, layer.outputs = shapes([args, kwargs]), shapes(output)
 

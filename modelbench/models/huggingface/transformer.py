@@ -37,8 +37,16 @@ def describe_transformer(found: Files, config: Keys) -> Keys:
         "limits": limits,
         "inputs": ways[0],
         **({"alternatives": ways[1:]} if len(ways) > 1 else {}),
+        **({"classes": names} if (names := _classes(config)) else {}),
         **keys,
     }
+
+
+def _classes(config: Keys) -> list[str]:
+    """Return the names of the classes, unless they are those that transformers makes up."""
+    named = {int(place): str(name) for place, name in (config.get("id2label") or {}).items()}
+    made_up = all(name == f"LABEL_{place}" for place, name in named.items())
+    return [] if made_up else [named[place] for place in sorted(named)]
 
 
 def _class_name(found: Files, config: Keys) -> tuple[str, str]:
