@@ -399,6 +399,7 @@ def test_a_job_that_is_stopped_records_what_it_had() -> None:
 def test_several_processes_of_a_real_job(command: Command) -> None:
     """Each with its samples, its time and its control; other stages run in between."""
     words = ["test=[benchmark,structure,visualization]", "test.benchmark.processes=3"]
+    words += ["test.benchmark.batch_sizes=[1,2]"]
     done = command("model=toy", *words, "test.benchmark.min_s=0.3", "test.benchmark.control=true")
     assert done.status == 0
     stage = done.results["stages"]["benchmark"]
@@ -415,6 +416,11 @@ def test_several_processes_of_a_real_job(command: Command) -> None:
     assert metrics["forward/ci95_low_ms"] < metrics["forward/p50_ms"]
     assert metrics["forward/control_ratio_ci_low"] < metrics["forward/control_ratio"]
     assert metrics["control/launch_ms"] > 0
+    low, p50, high = (
+        stage["curves"][f"benchmark/forward/batch_{name}_ms"]
+        for name in ("ci95_low", "p50", "ci95_high")
+    )
+    assert all(low[size] < p50[size] < high[size] for size in ("1", "2"))
     assert found["interval_rests_on"]
     assert any("the median of many runs lies between" in n for n in stage["details"]["notes"])
     assert list(done.results["stages"]) == ["benchmark", "structure", "visualization"]

@@ -21,11 +21,13 @@ from modelbench.measurement.compute.counting import count_phase
 from modelbench.measurement.compute.flops import count_macs
 from modelbench.measurement.compute.peaks import Peaks, fingerprint, peaks
 from modelbench.measurement.compute.roofline import Place
-from modelbench.measurement.timing.throughput import Growth, Point, brief, grow
+from modelbench.measurement.timing.record import ASSUMED
+from modelbench.measurement.timing.throughput import Growth, Point, brief, grow, grow_again
 from modelbench.measurement.timing.timing import Rule
 from modelbench.phases.language import Generate
 from modelbench.results import Report, Result
 from modelbench.stages.benchmark import Benchmark
+from modelbench.stages.benchmark.growth import Grown
 from modelbench.stages.benchmark.plot_roofline import roofline
 from modelbench.stages.stage import Context
 
@@ -155,7 +157,8 @@ def test_a_phase_that_looks_at_numbers_is_run_if_it_is_quick() -> None:
 
 def test_the_knee() -> None:
     """The least size within a tenth of the greatest rate."""
-    points = [Point(1, 1, 100), Point(2, 1, 190), Point(4, 2, 200), Point(8, 4, 205)]
+    rates = {1: 100, 2: 190, 4: 200, 8: 205}
+    points = [Point(size, 1, [[size / rate * 1e3]]) for size, rate in rates.items()]
     assert Growth(points, None).saturation == points[1]
     assert Growth([], None).saturation is None
 
@@ -174,6 +177,30 @@ def test_growth_stops_before_a_call_takes_too_long() -> None:
     assert found.points[0].rate == pytest.approx(3 / found.points[0].p50_ms * 1e3)
     assert found.ended is not None
     assert "stopped at 4: the next call would take about 0.1 s" in found.ended
+
+
+def test_growth_over_processes() -> None:
+    """Later ones add to the sizes whose call is short enough; medians are those over processes."""
+    found = Growth([Point(1, 2, [[4.0, 4.0]]), Point(8, 2, [[300.0]])], None)
+    asked: list[int] = []
+
+    def at(size: int) -> Callable[[], None]:
+        asked.append(size)
+        return lambda: sleep(0.008)
+
+    grow_again(found, at, brief(Rule(), 0.05), CPU)
+    assert asked == [1]
+    short, long = found.points
+    assert [len(point.processes) for point in found.points] == [2, 1]
+    assert 6 <= short.p50_ms < 20
+    assert short.rate == pytest.approx(2 / short.p50_ms * 1e3)
+    assert long.p50_ms == 300
+    report = Report()
+    Grown("forward", "batch_size", found).add(report, ASSUMED)
+    low, high = (report.curves[f"forward/batch_ci95_{end}_ms"] for end in ("low", "high"))
+    assert list(low) == list(high) == [1]
+    assert low[1] < short.p50_ms < high[1]
+    assert any("from batch_size=8 on" in note for note in report.notes)
 
 
 def test_growth_stops_before_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:

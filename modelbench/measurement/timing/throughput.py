@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 import torch
@@ -22,11 +23,23 @@ NEAR = 0.9
 
 @dataclass(frozen=True)
 class Point:
-    """One size, the median time of a call, and items worked on in a second."""
+    """One size, and the samples that each process took of its call."""
 
     size: int
-    p50_ms: float
-    rate: float
+    repeated: int
+    """Times that a call works on so many items."""
+    processes: list[list[float]]
+    """In milliseconds."""
+
+    @property
+    def p50_ms(self) -> float:
+        """The median over processes of a call's median time."""
+        return median(map(median, self.processes))
+
+    @property
+    def rate(self) -> float:
+        """Items worked on in a second."""
+        return self.size * self.repeated / self.p50_ms * 1e3
 
 
 @dataclass(frozen=True)
@@ -76,9 +89,17 @@ def grow(
                 return Growth(points, f"out of memory at {size}")
             log.exception("size %s", size)
             return Growth(points, f"fails at {size}", f"{size} fails: {in_one_line(error)}")
-        median = sorted(timing.samples_ms)[len(timing.samples_ms) // 2]
-        points.append(Point(size, median, size * repeated / median * 1e3))
+        points.append(Point(size, repeated, [timing.samples_ms]))
     return Growth(points, None)
+
+
+def grow_again(
+    found: Growth, call_at: Callable[[int], Callable[[], Any]], rule: Rule, device: torch.device
+) -> None:
+    """Add this process's samples at each size whose call fits the budget."""
+    for point in found.points:
+        if point.p50_ms <= rule.budget_s * 1e3:
+            point.processes.append(time_call(call_at(point.size), rule, device).samples_ms)
 
 
 def brief(rule: Rule, seconds: float) -> Rule:

@@ -52,6 +52,9 @@ def add_figures(earlier: Earlier, workload: Workload) -> Report:
     static, report.metrics = report.metrics, {}
     for phase in figures:
         phase.add(report, workload.axes.get("batch_size", 1))
+    varied = {phase.phase: phase.known for phase in figures}
+    for grown in earlier.grown:
+        grown.add(report, varied[grown.phase])
     # In the order in which a person reads: loading, latency, what it consists of, the machine.
     plain = {name: metric for name, metric in static.items() if "/" not in name}
     report.metrics = {**plain, **report.metrics, **static}

@@ -7,16 +7,55 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from modelbench.measurement.timing.between import between
+from modelbench.measurement.timing.throughput import Growth, grow, grow_again
 from modelbench.results import Report, Skip
 
 if TYPE_CHECKING:
     from torch import nn
 
     from modelbench.inputs.batch import Batch
-    from modelbench.measurement.timing.throughput import Growth
+    from modelbench.measurement.timing.record import Known
     from modelbench.measurement.timing.timing import Rule
     from modelbench.models.workload import Workload
     from modelbench.stages.stage import Context
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The throughput of one phase over sizes of an axis, from all processes so far."""
+
+    phase: str
+    axis: str
+    growth: Growth
+
+    def add(self, report: Report, known: Known) -> None:
+        """Add its curves, with the intervals that what is known of the phase leaves."""
+        phase, found = self.phase, self.growth
+        kind, unit = ("batch", "items") if self.axis == "batch_size" else ("prompt", "tokens")
+        report.curves[f"{phase}/{kind}_{unit}_per_s"] = {p.size: p.rate for p in found.points}
+        report.curves[f"{phase}/{kind}_p50_ms"] = {p.size: p.p50_ms for p in found.points}
+        for end, which in enumerate(("low", "high")):
+            report.curves[f"{phase}/{kind}_ci95_{which}_ms"] = {
+                p.size: ends[end] for p in found.points
+                if (ends := between(p.processes, known).interval)
+            }  # fmt: skip
+        rates = ", ".join(f"{p.rate:,.4g} at {p.size}" for p in found.points)
+        ended = f" ({found.ended})" if found.ended else ""
+        report.notes.append(f"{phase}: {unit}/s over {self.axis}: {rates or 'none'}{ended}")
+        few = [p.size for p in found.points if len(p.processes) == 1]
+        if few and len(found.points) > len(few):
+            report.notes.append(
+                f"{phase}: from {self.axis}={few[0]} on, throughput is timed in one process, since "
+                "a call takes long (test.benchmark.throughput_s)"
+            )
+        if found.failed and found.points:  # a size that it does not take, and not the one asked for
+            report.warnings.append(f"{phase}: {self.axis}={found.failed}")
+        elif found.failed:
+            report.fail(f"{phase}: {self.axis}={found.failed}")
+        if found.saturation and len(found.points) > 1:
+            report.metric(f"{phase}/{kind}_knee", found.saturation.size, "count")
+            report.metric(f"{phase}/{kind}_knee_p50_ms", found.saturation.p50_ms, "ms")
 
 
 @dataclass(frozen=True)
@@ -29,53 +68,35 @@ class Throughput:
     batch: Callable[[Batch], Batch]
     """Brings a batch into the model's precision."""
     rule: Rule
-    only: str | None
-    """Why the model has one size only."""
 
     def grow(
         self, report: Report, phase: str, axis: str, wanted: list[int], usual_ms: float
-    ) -> None:
-        """Add the throughput of one phase, a call of which takes so long, over sizes of an axis."""
+    ) -> Grown | None:
+        """Return the throughput of one phase, a call of which takes so long, over an axis."""
         sizes = [size for size in wanted if self.workload.takes(axis, size)]
         if not sizes:
-            return
+            return None
         if usual_ms > self.rule.budget_s * 1e3:
             report.notes.append(
                 f"{phase}: a call takes {usual_ms / 1e3:.1f} s, too long to sweep {axis} "
                 "within test.benchmark.throughput_s"
             )
-            return
-        if self.only:
-            report.notes.append(f"{phase}: {self.only}; no throughput over {axis}")
-            return
+            return None
         self.context.say(f"throughput of {phase} over {axis}")
-        try:
-            self._add(report, phase, axis, self._measured(phase, axis, sizes))
-        except Skip as skip:
-            report.notes.append(f"{phase}, throughput over {axis} skipped: {skip}")
-
-    def _measured(self, phase: str, axis: str, sizes: list[int]) -> Growth:
-        from modelbench.measurement.timing.throughput import grow
-
         repeated = 1 if axis == "batch_size" else self.workload.axes.get("batch_size", 1)
         at = partial(self._call, phase, axis)
-        return grow(at, sizes, repeated, self.rule, self.context.device)
+        try:
+            return Grown(phase, axis, grow(at, sizes, repeated, self.rule, self.context.device))
+        except Skip as skip:
+            report.notes.append(f"{phase}, throughput over {axis} skipped: {skip}")
+            return None
+
+    def again(self, found: Grown) -> None:
+        """Add this process's samples."""
+        self.context.say(f"throughput of {found.phase} over {found.axis}")
+        at = partial(self._call, found.phase, found.axis)
+        grow_again(found.growth, at, self.rule, self.context.device)
 
     def _call(self, phase: str, axis: str, size: int) -> Callable[[], Any]:
         batch = self.batch(self.workload.batch(**{axis: size}))
         return self.workload.phase(phase, self.model, batch)
-
-    def _add(self, report: Report, phase: str, axis: str, found: Growth) -> None:
-        kind, unit = ("batch", "items") if axis == "batch_size" else ("prompt", "tokens")
-        report.curves[f"{phase}/{kind}_{unit}_per_s"] = {p.size: p.rate for p in found.points}
-        report.curves[f"{phase}/{kind}_p50_ms"] = {p.size: p.p50_ms for p in found.points}
-        rates = ", ".join(f"{p.rate:,.4g} at {p.size}" for p in found.points)
-        ended = f" ({found.ended})" if found.ended else ""
-        report.notes.append(f"{phase}: {unit}/s over {axis}: {rates or 'none'}{ended}")
-        if found.failed and found.points:  # a size that it does not take, and not the one asked for
-            report.warnings.append(f"{phase}: {axis}={found.failed}")
-        elif found.failed:
-            report.fail(f"{phase}: {axis}={found.failed}")
-        if found.saturation and len(found.points) > 1:
-            report.metric(f"{phase}/{kind}_knee", found.saturation.size, "count")
-            report.metric(f"{phase}/{kind}_knee_p50_ms", found.saturation.p50_ms, "ms")

@@ -11,6 +11,7 @@ from modelbench.results import Report
 if TYPE_CHECKING:
     from modelbench.measurement.compute.roofline import Place
     from modelbench.measurement.timing.timing import Rule, Timing
+    from modelbench.stages.benchmark.growth import Grown
 
 USUAL = 5
 """Processes, where a fork server starts them in no time."""
@@ -32,6 +33,8 @@ class Plan:
     """Whether the last-level cache is filled with something else before each sample."""
     control: bool
     """Whether fixed calculations are timed beside."""
+    throughput_s: float
+    """Seconds of samples at each size of the throughput."""
 
     def affordable(self, load_s: float, *, compiles: bool) -> tuple[Plan, str | None]:
         """Return the plan with as many processes as are worth their while, and why with fewer."""
@@ -76,3 +79,4 @@ class Earlier:
     identity: Mapping[str, Any]
     """What determines the times, apart from the phase."""
     phases: dict[str, Sampled] = field(default_factory=dict)
+    grown: list[Grown] = field(default_factory=list)

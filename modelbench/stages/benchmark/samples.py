@@ -44,7 +44,8 @@ class PhaseFigures:
         self.follows: Kind | None = followed(loaded, record)
         usual = machine.usual(f"{loaded}_ms")
         whole = [timing.samples_ms for timing in self.counted]
-        self.time = between(whole, known(record.usual("p50_ms"), usual, loaded))
+        self.known = known(record.usual("p50_ms"), usual, loaded)
+        self.time = between(whole, self.known)
         self.ratio = None if self.follows is None else self._in_units_of(self.follows)
 
     def add(self, report: Report, items: int) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from modelbench.measurement.timing.audit import Snapshot, findings, others
 from modelbench.measurement.timing.control import Control
+from modelbench.measurement.timing.throughput import brief
 from modelbench.measurement.timing.timing import LATER_WARMUP_S, Conditions, Timing, time_call
 from modelbench.precision.compiling import compiled
 from modelbench.precision.convert import convert
 from modelbench.results import Skip
+from modelbench.stages.benchmark.growth import Throughput
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Phase, Workload
@@ -55,3 +57,8 @@ def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: P
         if converted.compiles:
             compiled(call)
         sampling.sample(phase, call, found)
+    if earlier.grown:
+        brief_rule = brief(plan.rule, plan.throughput_s / processes)
+        throughput = Throughput(workload, context, converted.model, converted.batch, brief_rule)
+        for grown in earlier.grown:
+            throughput.again(grown)

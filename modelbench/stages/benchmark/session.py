@@ -132,28 +132,35 @@ class Session:
                 "device waits for launches from the CPU (try larger batches, or torch.compile)"
             )
 
-    def throughput(self, sizes: Mapping[str, Sequence[int]], seconds: float) -> None:
+    def throughput(self, sizes: Mapping[str, Sequence[int]]) -> None:
         """Time growing batches, and growing prompts of a model of text alone.
 
-        `sizes` has those of `batch_size` and of `sequence_length`; each is timed for `seconds`.
+        `sizes` has those of `batch_size` and of `sequence_length`.
         """
         axes, converted = self._workload.axes, self._converted
-        one = converted.fixed_sizes or converted.compiles
-        only = "in this precision the sizes are fixed" if one else None
-        rule = brief(self._plan.rule, seconds)
-        found = Throughput(self._workload, self._context, self._model, converted.batch, rule, only)
+        wanted = [(phase, "batch_size") for phase in self._phases]
+        if "image_size" not in axes:
+            wanted.append((self._phases[0], "sequence_length"))
+        if converted.fixed_sizes or converted.compiles:
+            for phase, axis in wanted:
+                if axis in axes and sizes[axis]:
+                    self.report.notes.append(
+                        f"{phase}: in this precision the sizes are fixed; no throughput over {axis}"
+                    )
+            return
+        rule = brief(self._plan.rule, self._plan.throughput_s)
+        throughput = Throughput(self._workload, self._context, self._model, converted.batch, rule)
         usual = {
             phase: Statistics.of(sampled.timings[0].samples_ms).median
             for phase, sampled in self.found.phases.items()
             if sampled.timings
         }
-        wanted = [(phase, "batch_size") for phase in self._phases]
-        if "image_size" not in axes:
-            wanted.append((self._phases[0], "sequence_length"))
         for phase, axis in wanted:
             if axis in axes and sizes[axis] and phase in usual:  # else failed, and said already
                 with self._part(f"{phase}, throughput over {axis}"):
-                    found.grow(self.report, phase, axis, list(sizes[axis]), usual[phase])
+                    ms = usual[phase]
+                    found = throughput.grow(self.report, phase, axis, list(sizes[axis]), ms)
+                    self.found.grown += [found] if found else []
 
     def finish(self) -> None:
         """Add in which state the machine was."""

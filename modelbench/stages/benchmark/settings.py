@@ -92,7 +92,7 @@ class Benchmark(Stage):
         session = Session(workload, context, plan, self.phases or workload.phases)
         session.measure(roofline=self.roofline)
         sizes = {"batch_size": self.batch_sizes, "sequence_length": self.prompt_lengths}
-        session.throughput(sizes, self.throughput_s)
+        session.throughput(sizes)
         session.finish()
         return summed_up(session.found, session.processes - 1, workload, context)
 
@@ -107,4 +107,5 @@ class Benchmark(Stage):
         )  # fmt: skip
         processes = self.processes or (USUAL if FORKS else SPAWNED)
         asked = self.processes is not None
-        return Plan(rule, processes, asked, cold=self.cache == "cold", control=self.control)
+        cold = self.cache == "cold"
+        return Plan(rule, processes, asked, cold, self.control, self.throughput_s)
