@@ -24,7 +24,7 @@ from modelbench.measurement.numerics.quality import (
     of_perplexity,
     worst_class,
 )
-from modelbench.stages.quantization.settings import share
+from modelbench.config.share import share
 
 DRAW = Draw({"batch_size": 2, "image_size": 8, "sequence_length": 6})
 SOURCES = {"images": Image(3)}
@@ -225,14 +225,14 @@ def test_perplexity_is_paired_too() -> None:
 @pytest.mark.parametrize(("text", "value"), [("1%", 0.01), ("0.02", 0.02), (0.5, 0.5), ("0%", 0)])
 def test_a_share(text: str | float, value: float) -> None:
     """Written either way."""
-    assert share(text) == pytest.approx(value)
+    assert share(text, "max_drop") == pytest.approx(value)
 
 
 @pytest.mark.parametrize("text", ["much", "100%", -0.1, "-1%", "nan"])
 def test_no_share(text: str | float) -> None:
     """Is refused."""
     with pytest.raises(ValueError, match=r"expected a share such as 1% or 0\.01"):
-        share(text)
+        share(text, "max_drop")
 
 
 def test_quantization_by_accuracy(command: Command, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from modelbench.execution.protocol import SCRATCH, JobSpec, Ready, Task
 from modelbench.models.workload import Workload
 from modelbench.results import Partial, Report, Result, Skip, failures
 from modelbench.stages.stage import Context, Stage
-from modelbench.system import accelerator, cgroup, environment
+from modelbench.system import accelerator, environment
 
 log = logging.getLogger("modelbench.worker")
 
@@ -140,10 +140,8 @@ def _write_to_log(spec: JobSpec) -> TextIO:
 
 def _device(config: Mapping[str, Any], errors: list[str], *, forked: bool) -> torch.device:
     """Choose the device and the number of threads; adds why the device cannot be used."""
-    name, threads = config["device"]["name"], config["device"]["threads"]
-    cores = cgroup.usable_cores()
-    if threads is not None or torch.get_num_threads() > cores:  # torch does not know of quotas
-        torch.set_num_threads(threads or max(1, int(cores)))
+    name = config["device"]["name"]
+    accelerator.use_threads(config["device"]["threads"])
     try:
         return accelerator.choose(name, forked=forked)
     except accelerator.Unusable as why:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console as Terminal
+from rich.console import RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
@@ -43,6 +44,14 @@ def terminal(*, errors: bool = False) -> Terminal:
     if plain.is_terminal:
         return plain
     return _Terminal(highlight=False, stderr=errors, width=PIPE_WIDTH)
+
+
+def written_out(content: RenderableType) -> str:
+    """Return what a terminal would show, without colours."""
+    plain = Terminal(highlight=False, width=PIPE_WIDTH)
+    with plain.capture() as captured:
+        plain.print(content)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def shortened(path: Path) -> Path:

@@ -39,7 +39,7 @@ class Store:
         Raises ConnectionError for a server that does not answer within `ANSWER_S`.
         """
         return _open(
-            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_local() / 'mlflow.db'}",
+            uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{local_store()}",
             experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "modelbench",
         )
 
@@ -91,6 +91,11 @@ def _create(client: MlflowClient, uri: str, experiment: str) -> str:
         if found is None:
             raise
         return str(found.experiment_id)
+
+
+def local_store() -> Path:
+    """Return the database of the current folder, which need not be there."""
+    return _local() / "mlflow.db"
 
 
 def _local() -> Path:

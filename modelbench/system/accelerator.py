@@ -16,6 +16,8 @@ from unittest.mock import patch
 
 import torch
 
+from modelbench.system import cgroup
+
 KINDS = ("cuda", "mps", "xpu")
 DRIVER = {
     "driver on your system is too old": (
@@ -46,6 +48,13 @@ class Unusable(Exception):  # noqa: N818  (what was found, not what is wrong her
 
 class Poisoned(Exception):  # noqa: N818  (the same)
     """The process was forked from one that had started the device's driver: it needs a new one."""
+
+
+def use_threads(threads: int | None) -> None:
+    """Let torch use so many on the CPU; None is as many as this process has cores."""
+    cores = cgroup.usable_cores()
+    if threads is not None or torch.get_num_threads() > cores:  # torch does not know of quotas
+        torch.set_num_threads(threads or max(1, int(cores)))
 
 
 def choose(name: str, *, forked: bool = False) -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,11 +14,11 @@ from modelbench.config.error import ConfigurationError
 from modelbench.execution.api.live import Live, Unpicklable
 from modelbench.execution.api.progress import Progress
 from modelbench.execution.api.results import Results
+from modelbench.execution.composed import composed
 from modelbench.execution.protocol import PRELOAD
 from modelbench.execution.worker import ASK_NVML
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
     from torch import nn
 
     from modelbench.execution.api.live import Inputs
@@ -67,17 +66,17 @@ def _measured(
     if isinstance(module, str):
         if given != (None, None):
             raise ConfigurationError(["a model by its name has its own inputs and loss"])
-        return _run(_job([f"model={module}", *words], [], place), place)
+        return _run(composed([f"model={module}", *words], [], place), place)
     try:
         live = Live.of(module, *given, place)
     except Unpicklable as why:
         from modelbench.execution.api.here import run_here
 
         live = Live.here(module, *given, place)
-        about = _job([f"model={live.option}", *words], [live.folder], place)
+        about = composed([f"model={live.option}", *words], [live.folder], place)
         note = f"measured in this process, since the module cannot be handed to another: {why}"
         return Results(run_here(about, _module(module), given[1], note), place)
-    return _run(_job([f"model={live.option}", *words], [live.folder], place), place)
+    return _run(composed([f"model={live.option}", *words], [live.folder], place), place)
 
 
 def _run(about: Job, place: Path) -> Results:
@@ -102,46 +101,6 @@ def _run(about: Job, place: Path) -> Results:
     return Results.read(place)
 
 
-def _job(words: Sequence[str], folders: Sequence[Path], place: Path) -> Job:
-    """Compose and check the configuration; raises ConfigurationError."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from modelbench.config import schema
-    from modelbench.config.validate import Checked, check
-    from modelbench.execution.cli.overrides import as_typed, with_number
-    from modelbench.execution.cli.plan import plan
-    from modelbench.execution.job import described
-
-    schema.register()
-    with _own_hydra():
-        try:
-            typed = [as_typed(word) for text in words for word in with_number(text)]
-            checked = check(_composed(typed, folders), [schema.CONF, *folders])
-        except (HydraException, OmegaConfBaseException):
-            checked = Checked({}, ["the configuration cannot be composed"])
-        if checked.errors or any(word.startswith("model.") for word in words):
-            # The command line's own check, which takes longer and names each error.
-            made = plan(words, folders, multirun=False, dry=True)
-            if errors := made.errors or checked.errors:
-                raise ConfigurationError(errors)
-    own = [f"--config-dir={shlex.quote(str(each))}" for each in folders]
-    command = " ".join(["python -m modelbench", *own, shlex.join(words)])
-    return described(checked.plain, command, place)
-
-
-def _composed(words: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    from hydra import compose, initialize_config_dir
-
-    from modelbench.config.schema import CONF
-    from modelbench.execution.cli.overrides import quoted
-
-    paths = ",".join(quoted(f"file://{each}") for each in folders)
-    search = [f"hydra.searchpath=[{paths}]"] if folders else []
-    with initialize_config_dir(str(CONF), version_base="1.3", job_name="modelbench"):
-        return compose("config", [*search, *words])
-
-
 def _place(module: Any, folder: str | Path | None) -> Path:
     if folder is not None:
         return Path(folder).absolute()
@@ -154,19 +113,6 @@ def _module(made: Any) -> Any:
     from torch import nn
 
     return made if isinstance(made, nn.Module) else made()
-
-
-@contextmanager
-def _own_hydra() -> Iterator[None]:
-    """Let the caller be a Hydra application itself."""
-    from hydra.core.global_hydra import GlobalHydra
-
-    before = GlobalHydra.instance().hydra
-    GlobalHydra.instance().hydra = None
-    try:
-        yield
-    finally:
-        GlobalHydra.instance().hydra = before  # by now it may be another instance
 
 
 @contextmanager

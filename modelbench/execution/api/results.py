@@ -10,8 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelbench.results.reading import FILE, read_results
+
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from modelbench.execution.api.comparison import ResultsComparison
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Results(Mapping[str, float]):
 
     @classmethod
     def read(cls, folder: Path) -> Results:
-        """Read a job's folder."""
-        return cls(json.loads((folder / "results.json").read_text(encoding="utf-8")), folder)
+        """Read a job's folder; raises UnreadableError, a ValueError."""
+        return cls(read_results(folder / FILE), folder)
 
     def __getitem__(self, name: str) -> float:
         """Return a metric's value; raises KeyError with the names that are near."""
@@ -106,13 +110,22 @@ class Results(Mapping[str, float]):
         ]
         return DataFrame(rows, columns=["metric", "value", "unit", "stage"]).set_index("metric")
 
-    def compare(self, other: Results) -> DataFrame:
-        """Return both values of each metric that the two have in common, and other over own."""
-        own, theirs = self.to_pandas(), other.to_pandas()
-        joined = own.loc[own.index.intersection(theirs.index, sort=False)].copy()
-        joined.insert(1, "other", theirs.loc[joined.index, "value"])
-        joined.insert(2, "ratio", joined["other"] / joined["value"])
-        return joined
+    def compare(
+        self, other: Results, *, threshold: str | float = "2%", across_machines: bool = False
+    ) -> ResultsComparison:
+        """Hold another measurement against this one, the baseline.
+
+        Raises ValueError for one that is not comparable (other machine or settings), unless
+        `across_machines` is set, and for one without a metric in common.
+        """
+        from modelbench.config.share import share
+        from modelbench.execution.api.comparison import ResultsComparison
+        from modelbench.measurement.comparison.comparison import compare
+
+        limit = share(threshold, "threshold")
+        documents = [self._document], [other._document]
+        found = compare(*documents, threshold=limit, across=across_machines)
+        return ResultsComparison(found, str(self.folder), str(other.folder))
 
     def save(self, folder: str | Path) -> Path:
         """Copy all files, with the report, into a folder that does not exist yet; return it."""

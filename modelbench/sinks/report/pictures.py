@@ -23,6 +23,8 @@ TOLD = {
     "memory": "Memory by component, estimated and measured",
     "generate": "What the model generated",
     "sweep-": "The sweep's jobs over what was varied",
+    "effects": "Candidate over baseline, with 95% intervals; grey is within the threshold",
+    "distributions": "Samples of both; a line for each process's median, the candidate's dashed",
 }
 
 

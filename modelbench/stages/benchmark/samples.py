@@ -129,6 +129,7 @@ class PhaseFigures:
             "interval_rests_on": self.time.rests_on,
             "between_processes": self.time.spread,
             "follows": self.follows,
+            "quiet": self.quiet,
             "processes": [_process(timing) for timing in self.timings],
             "samples_at_s": [
                 round(timing.began - begin + at, 6) for timing in self.timings for at in timing.at_s

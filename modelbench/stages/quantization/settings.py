@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from modelbench.config.share import share
 from modelbench.results import Further, Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.part import part
@@ -45,7 +46,7 @@ class Quantization(Stage):
         super().__post_init__()
         positive("budget_s", self.budget_s)
         positive("processes", self.processes)
-        share(self.max_drop)
+        share(self.max_drop, "max_drop")
         if not self.schemes:
             raise ValueError("schemes=[]: expected one or more options of precision")
 
@@ -68,7 +69,7 @@ class Quantization(Stage):
     def _compared(self, workload: Workload, context: Context) -> Timed:
         """Hold each scheme against single precision, in the first process."""
         until = perf_counter() + SHARE * self.timeout_s
-        limits = Limits(self.budget_s, self.processes, share(self.max_drop))
+        limits = Limits(self.budget_s, self.processes, share(self.max_drop, "max_drop"))
         comparison = Comparison(workload, context, limits, until)
         comparison.baseline()
         names = [n for n in self.schemes if context.schemes[n] is not None]  # all but fp32
@@ -110,15 +111,3 @@ class Quantization(Stage):
                 figures.setdefault(scheme, {})[short] = metric.value
         title = f"{model}: size, fidelity and speed"
         report.artifacts += draw_quantization(figures, title, context.directory)
-
-
-def share(text: str | float) -> float:
-    """Return a share written as `1%` or `0.01`; raises ValueError for anything else."""
-    written = str(text).strip()
-    try:
-        found = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < 1:
-        raise ValueError(f"max_drop={text}: expected a share such as 1% or 0.01, below 100%")
-    return found

@@ -1,0 +1,81 @@
+"""`results.json` as it is read again: of this version and whole, or with what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from modelbench.results.job import SCHEMA
+
+FILE = "results.json"
+NEEDED = ("schema", "status", "model", "device", "precision", "axes", "stages")
+
+
+class UnreadableError(ValueError):
+    """A file that is not what a job has written; the message is for people."""
+
+
+def read_results(file: Path) -> dict[str, Any]:
+    """Return what a `results.json` holds; raises UnreadableError with what is wrong with it."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UnreadableError(f"{file}: no such file") from error
+    except json.JSONDecodeError as error:
+        raise UnreadableError(
+            f"{file}: cut short or edited by hand: no JSON from line {error.lineno} on "
+            f"({error.msg}); run the job again"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{file}: cannot be read ({error})") from error
+    wrong = next(_wrong(found), None)
+    if wrong:
+        raise UnreadableError(f"{file}: {wrong}")
+    document: dict[str, Any] = found
+    return document
+
+
+def results_files(folder: Path) -> list[Path]:
+    """Return the results below a folder, of a sweep in the order of its jobs."""
+    return sorted(folder.rglob(FILE), key=_place)
+
+
+def _place(file: Path) -> tuple[Any, ...]:
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in file.parts)
+
+
+def _wrong(found: Any) -> Iterator[str]:
+    """Yield what is wrong with a document."""
+    if not isinstance(found, Mapping):
+        yield f"expected the mapping that a job writes, found {type(found).__name__}"
+        return
+    schema = found.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        yield (
+            f"written by a newer modelbench (schema {schema}, this one reads {SCHEMA}); "
+            "pip install -U torch-modelbench"
+        )
+        return
+    missing = [key for key in NEEDED if key not in found]
+    if missing:
+        yield f"no results of modelbench: it lacks {', '.join(missing)}"
+        return
+    if schema != SCHEMA:
+        yield f"schema={schema}: expected {SCHEMA}"
+    if not isinstance(found["stages"], Mapping):
+        yield "stages: expected a mapping from a stage to its results"
+        return
+    for name, stage in found["stages"].items():
+        yield from _wrong_stage(name, stage)
+
+
+def _wrong_stage(name: str, stage: Any) -> Iterator[str]:
+    if not isinstance(stage, Mapping) or not isinstance(stage.get("metrics"), Mapping):
+        yield f"stages.{name}: expected a stage with its metrics (edited by hand?)"
+        return
+    for metric, entry in stage["metrics"].items():
+        value = entry.get("value") if isinstance(entry, Mapping) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            yield f"stages.{name}.metrics.{metric}: expected a number (edited by hand?)"

@@ -1,0 +1,91 @@
+"""Runs in the MLflow store, read again: their results, as they were logged."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelbench.results.reading import FILE
+from modelbench.sinks.mlflow_store import Store, local_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TAGS = {"model", "test", "device", "precision", "status"}
+PAGE = 500
+"""Runs that a search returns at a time."""
+
+
+class NotInStoreError(ValueError):
+    """A run that the store does not know, or a store that cannot be reached."""
+
+
+def store_exists() -> bool:
+    """Return whether there is a store: a server that is named, or the local database."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI")) or local_store().is_file()
+
+
+def files_of_run(run_id: str) -> list[Path]:
+    """Return the results of a job's run, or of all jobs of a sweep's, as files of this machine.
+
+    Raises NotInStoreError.
+    """
+    store = _opened()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = store.client.get_run(run_id)
+        if run.data.tags.get("kind") != "sweep":
+            return [_downloaded(store.client, run_id)]
+        sweep = run.data.tags["sweep_id"]
+        jobs = runs_of(store, f"tags.sweep_id = '{sweep}' and tags.kind = 'job'")
+        return [_downloaded(store.client, job.info.run_id) for job in jobs]
+    except (MlflowException, OSError) as error:
+        why = str(error).partition("\n")[0]
+        raise NotInStoreError(f"run {run_id}: not in {store.uri} ({why})") from error
+
+
+def latest_run(wanted: Mapping[str, str], back: int = 0) -> list[Path]:
+    """Return the results of the latest job that has ended and fits, or of one so many before it."""
+    store = _opened()
+    parts = ["tags.kind = 'job'", "attributes.status != 'RUNNING'"]
+    for key, value in wanted.items():
+        path = f"tags.{key}" if key in TAGS else f"params.`{key}`"
+        parts.append(f"{path} = '{value}'")
+    for place, run in enumerate(runs_of(store, " and ".join(parts))):
+        if place == back:
+            return [_downloaded(store.client, run.info.run_id)]
+    return []
+
+
+def runs_of(store: Store, query: str) -> Iterator[Any]:
+    """Yield the runs of the experiment that a query finds, the latest first."""
+    token = None
+    while True:
+        found = store.client.search_runs(
+            [store.experiment_id], query, max_results=PAGE, page_token=token,
+            order_by=["attributes.start_time DESC"],
+        )  # fmt: skip
+        yield from found
+        token = found.token
+        if not token:
+            return
+
+
+def _opened() -> Store:
+    if not store_exists():
+        raise NotInStoreError(
+            f"no MLflow store: MLFLOW_TRACKING_URI is not set, and there is no {local_store()}"
+        )
+    try:
+        return Store.open(None, None)
+    except Exception as error:  # whatever a server or database raises
+        raise NotInStoreError(f"the MLflow store cannot be opened: {error}") from error
+
+
+def _downloaded(client: MlflowClient, run_id: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="modelbench-"))
+    return Path(client.download_artifacts(run_id, FILE, str(folder)))
