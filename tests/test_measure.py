@@ -83,7 +83,10 @@ def test_a_module_in_hand() -> None:
     saved = results.save("kept")
     assert (saved / "results.json").is_file()
     same = results.compare(results)
-    assert (same["ratio"].dropna() == 1).all()
+    assert (same.to_pandas()["verdict"] == "SAME").all()
+    assert same.status == 0
+    assert "no regression" in repr(same)
+    assert "structure/params" in same._repr_html_()
     with pytest.raises(KeyError, match="did you mean structure/params"):
         results["structure/parms"]
 
