@@ -4,6 +4,7 @@ Hydra takes plugins only from a package of this name. It runs this file before i
 can be looked up, so the dataclass' annotations must not be strings.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,9 +46,10 @@ class Jobs(BasicSweeper):
     ) -> list[list[list[str]]]:
         """Put each job's overrides together with each combination of `overrides`."""
         (combinations,) = BasicSweeper.split_arguments(overrides, None)
-        return list(
-            self.split_overrides_to_chunks(with_jobs(self._jobs, combinations), max_batch_size)
-        )
+        jobs = with_jobs(self._jobs, combinations)
+        if self.config is not None:
+            jobs = ordered(jobs, self.config.order, self.config.seed)
+        return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
 
 def with_jobs(
@@ -67,3 +69,11 @@ def with_jobs(
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+")
+
+
+def ordered(jobs: Sequence[Sequence[str]], order: str, seed: int) -> list[list[str]]:
+    """Return the jobs in the order in which they run: as listed, or shuffled by a seed."""
+    found = [list(job) for job in jobs]
+    if order == "random":
+        random.Random(seed).shuffle(found)
+    return found

@@ -3,69 +3,101 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from modelbench.results import Job, JobStatus, Metric, Result, Summary
+from modelbench.results import Job, JobStatus, Result, Summary
+from modelbench.results.reading import UnreadableError, read_json, read_results, results_files
 from modelbench.sinks.mlflow import MLflow
 
+SWEEP = "sweep.json"
 
-def main() -> None:
+
+@dataclass
+class Upload:
+    """What has become of the jobs."""
+
+    uri: str | None
+    experiment: str | None
+    parents: dict[str, str | None] = field(default_factory=dict)
+    """The parent runs of sweeps, by the sweeps' ids."""
+    arrived: int = 0
+    there: int = 0
+    failed: int = 0
+
+    def sweep(self, file: Path) -> None:
+        """Record a sweep's parent run, unless it is there."""
+        sweep = read_json(file)
+        tracker = MLflow(self.uri, self.experiment)
+        run_id = tracker.open_sweep(sweep["id"], file.parent, {}, again=True)
+        statuses = [row["status"] for row in sweep["jobs"]]
+        counts = {status: statuses.count(status) for status in ("passed", "failed")}
+        tallies = {"jobs": len(statuses), **counts}
+        status: JobStatus = "killed" if sweep["status"] == "running" else sweep["status"]
+        files = ["sweep.csv", SWEEP, "report.html"]
+        tracker.close_sweep(status, tallies, files, "")
+        self.parents[sweep["id"]] = run_id
+
+    def job(self, file: Path) -> None:
+        """Record a job, unless the whole of it is there; what is there in part is replaced."""
+        found = read_results(file)
+        tracker = MLflow(self.uri, self.experiment)
+        if "id" in found and tracker.has(found["id"], file.parent):
+            self.there += 1
+            return
+        names = ("name", "model", "test", "device", "precision", "axes", "seed", "config",
+                 "command", "sweep_id", "number", "environment")  # fmt: skip
+        job = Job(
+            **{name: found[name] for name in names},
+            directory=file.parent,
+            parent_run_id=self.parents.get(found["sweep_id"]),
+            earlier=(),
+            **({"id": found["id"]} if "id" in found else {}),
+        )
+        results = [Result.restored(stage, entry) for stage, entry in found["stages"].items()]
+        tracker.open(job)
+        for result in results:
+            tracker.record(result)
+        status: JobStatus = "killed" if found["status"] == "running" else found["status"]
+        tracker.close(Summary(status, results, found["reason"]))
+        self.failed += tracker.broken
+        self.arrived += not tracker.broken
+
+
+def main(words: Sequence[str] | None = None) -> None:
     """Upload every job below the given folders, those of a sweep below its parent run."""
-    parser = argparse.ArgumentParser(prog="python -m modelbench.upload", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m modelbench.upload", description=__doc__,
+        epilog="What is there already stays as it is, however often this is repeated.",
+    )  # fmt: skip
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--uri", help="tracking server; by default MLFLOW_TRACKING_URI, or local")
     parser.add_argument("--experiment", help="by default MLFLOW_EXPERIMENT_NAME, or modelbench")
-    args = parser.parse_args()
-    jobs = [file for folder in args.folders for file in sorted(folder.rglob("results.json"))]
+    args = parser.parse_args(words)
+    jobs = [file for folder in args.folders for file in results_files(folder)]
     if not jobs:
         sys.exit(f"no results.json below {', '.join(map(str, args.folders))}")
-    parents: dict[str, str | None] = {}
-    for file in [file for folder in args.folders for file in sorted(folder.rglob("sweep.json"))]:
-        sweep = json.loads(file.read_text(encoding="utf-8"))
-        parents[sweep["id"]] = upload_sweep(file, sweep, MLflow(args.uri, args.experiment))
-    arrived = sum(upload(file, MLflow(args.uri, args.experiment), parents) for file in jobs)
-    print(f"uploaded {arrived} of {len(jobs)} jobs")  # noqa: T201
-    sys.exit(0 if arrived == len(jobs) else 1)
+    upload = Upload(args.uri, args.experiment)
+    sweeps = [file for folder in args.folders for file in sorted(folder.rglob(SWEEP))]
+    wrong = [*_each(sweeps, upload.sweep), *_each(jobs, upload.job)]
+    there = f", {upload.there} were there" if upload.there else ""
+    for line in [f"uploaded {upload.arrived} of {len(jobs)} jobs{there}", *wrong]:
+        print(line)  # noqa: T201
+    sys.exit(1 if wrong or upload.failed else 0)
 
 
-def upload_sweep(file: Path, sweep: dict[str, Any], tracker: MLflow) -> str | None:
-    """Record a sweep's parent run; return its id, or None where it did not arrive."""
-    run_id = tracker.open_sweep(sweep["id"], file.parent, {})
-    statuses = [row["status"] for row in sweep["jobs"]]
-    counts = {status: statuses.count(status) for status in ("passed", "failed")}
-    tallies = {"jobs": len(statuses), **counts}
-    tracker.close_sweep(sweep["status"], tallies, ["sweep.csv", "sweep.json"], "")
-    return run_id
-
-
-def upload(file: Path, tracker: MLflow, parents: dict[str, str | None]) -> bool:
-    """Record the job whose `results.json` is `file`; tell whether it arrived."""
-    found = json.loads(file.read_text(encoding="utf-8"))
-    names = ("name", "model", "test", "device", "precision", "axes", "seed", "config", "command")
-    job = Job(
-        **{name: found[name] for name in (*names, "sweep_id", "number", "environment")},
-        directory=file.parent,
-        parent_run_id=parents.get(found["sweep_id"]),
-    )
-    results = [_result(stage, entry) for stage, entry in found["stages"].items()]
-    tracker.open(job)
-    for result in results:
-        tracker.record(result)
-    status: JobStatus = "killed" if found["status"] == "running" else found["status"]
-    tracker.close(Summary(status, results, found["reason"]))
-    return not tracker.broken
-
-
-def _result(stage: str, entry: dict[str, Any]) -> Result:
-    metrics = {name: Metric(**metric) for name, metric in entry["metrics"].items()}
-    curves = {
-        name: {int(size): value for size, value in points.items()}
-        for name, points in entry.get("curves", {}).items()
-    }
-    return Result(stage, **{**entry, "metrics": metrics, "curves": curves})
+def _each(files: Sequence[Path], act: Any) -> list[str]:
+    """Do it with each file; return what is wrong with those that cannot be read."""
+    wrong = []
+    for file in files:
+        try:
+            act(file)
+        except UnreadableError as error:
+            wrong.append(f"left out: {error}")
+    return wrong
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def command(
         given = [f"tracker={tracker}"] if tracker else []
         own = [] if "--config-dir" in overrides else ["--config-dir", str(CONFIGS)]
         quick = [f"{key}={value}" for key, value in QUICK.items()]
-        if any(o.startswith("+experiment=") for o in overrides):
+        if any(o.startswith(("+experiment=", "resume=", "retry=")) for o in overrides):
             quick = []  # it has its own
         quick = [each for each in quick if not any(each.split("=")[0] in o for o in overrides)]
         status = run([*own, *given, *quick, *overrides])

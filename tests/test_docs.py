@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import CONFIGS, Command
 from hydra import compose, initialize_config_dir
 
+from modelbench import compare, gate
 from modelbench.config import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +39,7 @@ RUNS = {line: file for file in DOCS for line in commands(file)}
 
 def test_the_walk_sees_the_pages() -> None:
     """And commands in them."""
-    assert len(DOCS) == 11
+    assert len(DOCS) == 12
     assert len(RUNS) >= 6
 
 
@@ -142,3 +144,34 @@ def test_the_messages_that_the_docs_explain_are_ours(command: Command) -> None:
     done = command("model=toy", "test=hang", "test.hang.timeout_s=0.5")
     reason = done.results["stages"]["hang"]["reason"]
     assert reason.replace("hang", "structure").replace("0.5", "300") in page
+
+
+def test_the_workflow_runs_what_there_is() -> None:
+    """Every step has an action at a version, or commands whose words the programs take."""
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    workflow = yaml.safe_load(block)
+    assert set(workflow["jobs"]) == {"gate", "compare"}
+    seen = set()
+    for job in workflow["jobs"].values():
+        assert job["runs-on"]
+        for step in job["steps"]:
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step.get("uses", "a/b@v1"))
+            for line in step.get("run", "").splitlines():
+                for program in (compare, gate):
+                    words = shlex.split(line.partition(" > ")[0])
+                    if words[1:3] != ["-m", f"modelbench.{program.__name__.rpartition('.')[2]}"]:
+                        continue
+                    cut = words.index("--") if "--" in words else len(words)
+                    program._parser().parse_args(words[3:cut])
+                    seen.add(program)
+    assert seen == {compare, gate}
+
+
+def test_the_options_of_comparisons_are_documented() -> None:
+    """All of them."""
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    for program in (compare, gate):
+        for action in program._parser()._actions:
+            for option in action.option_strings:
+                assert option in {"-h", "--help"} or option in page, option

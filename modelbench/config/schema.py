@@ -28,6 +28,9 @@ AXES = ("batch_size", "image_size", "sequence_length", "audio_length", "num_fram
 WEIGHTS = ("random", "pretrained", "fake", "given")
 """`given`: those of a module that Python code has handed over."""
 
+ORDERS = ("listed", "random")
+"""Of the jobs of a sweep."""
+
 SECTIONS = ("model", "test", "device", "precision", "data", "tracker")
 
 
@@ -43,11 +46,14 @@ class Settings:
     text: str | None = None
     image: str | None = None
     seed: int = 0
+    order: str = "listed"
 
     def __post_init__(self) -> None:
         """Check the range that torch and numpy both take as a seed."""
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed={self.seed}: expected 0 to {2**32 - 1}")
+        if self.order not in ORDERS:
+            raise ValueError(f"order={self.order}: expected {' or '.join(ORDERS)}")
 
 
 @dataclass

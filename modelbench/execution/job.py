@@ -22,6 +22,7 @@ from modelbench.config.user_modules import make_importable
 from modelbench.config.validate import check
 from modelbench.execution import runner
 from modelbench.execution.rerun import command_line, own_folders
+from modelbench.execution.resuming import changed, earlier, finished, wanted
 from modelbench.execution.sweep import Sweep
 from modelbench.execution.worker import start_server
 from modelbench.results import Job, Summary
@@ -50,6 +51,11 @@ def job(config: DictConfig) -> None:
             about, sweep_id=sweep.id, number=hydra_config.job.num,
             parent_run_id=sweep.parent_run_id,
         )  # fmt: skip
+        if sweep.again is not None:
+            before = earlier(directory)
+            if not wanted(before, sweep.again):
+                return
+            about = _going_on(about, before)
     settings = checked.plain["tracker"]
     tracker = instantiate(settings) if settings.get("_target_") else None
     files = Files()
@@ -80,6 +86,15 @@ def job(config: DictConfig) -> None:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
     if hydra_config.mode is RunMode.RUN and status != "passed":
         sys.exit(1)  # in a sweep, the summary counts the failures
+
+
+def _going_on(about: Job, before: dict[str, Any] | None) -> Job:
+    """Return the job with what it has found; raises ConfigurationError where it is another one."""
+    if before is None:
+        return about
+    if differences := changed(before, about.config):
+        raise ConfigurationError([f"resume: job {about.number}: {line}" for line in differences])
+    return replace(about, id=before.get("id", about.id), earlier=finished(before))
 
 
 def with_weights(about: Job) -> Job:

@@ -38,7 +38,7 @@ def run(job: Job, sinks: Sequence[Sink]) -> Summary:
                 opened.append(sink)
                 sink.open(job)
         if not reason:
-            Schedule(pool, schema.stages(job.config), sinks, results).run()
+            Schedule(pool, schema.stages(job.config), sinks, results).run(job.earlier or ())
         summary = Summary("failed" if reason else verdict(results), results, reason)
     except (KeyboardInterrupt, Terminated) as stop:
         why = stop.name if isinstance(stop, Terminated) else "Ctrl-C"

@@ -29,12 +29,17 @@ class Schedule:
         self._pool, self._stages, self._sinks, self._results = pool, stages, sinks, results
         self._recorded: set[str] = set()
 
-    def run(self) -> None:
-        """Run them all; whatever ends it, each result that there is comes to every sink once."""
+    def run(self, earlier: Sequence[Result] = ()) -> None:
+        """Run all but those with an earlier result, which stands.
+
+        Whatever ends it, each result that there is comes to every sink once.
+        """
+        known = {result.stage: result for result in earlier}
         try:
             for number, (stage, settings) in enumerate(self._stages.items(), start=1):
                 say = partial(progress, self._sinks, stage)
-                self._results.append(self._pool.run(stage, settings["timeout_s"], say))
+                result = known.get(stage) or self._pool.run(stage, settings["timeout_s"], say)
+                self._results.append(result)
                 for place in range(number):
                     self._narrow(place, len(self._stages) - number)
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import logging
 import uuid
 from collections import Counter
@@ -15,9 +15,11 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from modelbench.execution.rerun import command_line
+from modelbench.execution.rerun import command_line, own_folders
+from modelbench.execution.resuming import SWEEP, earlier, wanted
 from modelbench.results import JobStatus
-from modelbench.results.json_file import write_json
+from modelbench.results.json_file import write_json, write_text
+from modelbench.results.reading import read_json, results_files
 from modelbench.sinks.console import shortened, terminal
 from modelbench.sinks.page import REPORT
 from modelbench.sinks.tables import sweep_table
@@ -32,25 +34,48 @@ class Sweep(Callback):
     current: ClassVar[Sweep | None] = None
     """The sweep that this process launches, or whose job it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: str | None = None) -> None:
+        self.again = again
+        """Which jobs of a sweep that was ended before are run: `missing or failed`, or `failed`."""
         self.id: str | None = None
         self.parent_run_id: str | None = None
         self._directory = Path()
         self._tracker: Any = None
         self._command = ""
+        self._about: dict[str, Any] = {}
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Open the parent run."""
+        """Open the parent run, or go on with it."""
         self._directory = Path(config.hydra.sweep.dir).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
-        self.id = f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
+        before = read_json(self._directory / SWEEP) if self.again else {}
+        self.id = before.get("id") or f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
         Sweep.current = self
-        self._command = command_line(config.hydra, "--multirun")
+        self._command = before.get("command") or command_line(config.hydra, "--multirun")
+        overrides = [str(word) for word in config.hydra.overrides.task]
+        self._about = {
+            "id": self.id, "command": self._command, "overrides": overrides,
+            "config_dir": next(map(str, own_folders(config.hydra)), None),
+        }  # fmt: skip
+        # Written first: whatever ends the sweep, it can go on.
+        write_json(self._directory / SWEEP, {**self._about, "status": "running", "jobs": []})
+        if self.again:
+            self._tell_what_is_left()
         if config.tracker._target_:
             self._tracker = instantiate(config.tracker)
-            varied = [entry.partition("=") for entry in config.hydra.overrides.task]
+            varied = [entry.partition("=") for entry in overrides]
             params = {key.lstrip("+"): value for key, _, value in varied}
-            self.parent_run_id = self._tracker.open_sweep(self.id, self._directory, params)
+            self.parent_run_id = self._tracker.open_sweep(
+                self.id, self._directory, params, again=self.again is not None
+            )
+
+    def _tell_what_is_left(self) -> None:
+        found = [earlier(file.parent) for file in results_files(self._directory)]
+        done = sum(not wanted(document, str(self.again)) for document in found)
+        terminal().print(
+            f"Going on with {shortened(self._directory)}: {done} of its jobs have passed, and what "
+            f"is {self.again} is run", soft_wrap=True, markup=False,
+        )  # fmt: skip
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ARG002
         """Let the job know its sweep, in whichever process it runs."""
@@ -73,10 +98,10 @@ class Sweep(Callback):
         if killed or not rows:
             status = "killed" if killed else "failed"
         with held_back():
-            content = {"id": self.id, "status": status, "jobs": rows}
-            write_json(self._directory / "sweep.json", content)
-            _write_csv(self._directory / "sweep.csv", rows)
-            files = ["sweep.csv", "sweep.json", *self._report(content)]
+            content = {**self._about, "status": status, "jobs": rows}
+            write_json(self._directory / SWEEP, content)
+            write_text(self._directory / "sweep.csv", _as_csv(rows))
+            files = ["sweep.csv", SWEEP, *self._report(content)]
             if self._tracker is not None:
                 tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
                 fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
@@ -98,7 +123,7 @@ class Sweep(Callback):
 
         try:
             page, plots = sweep_page(content, self._command, self._directory)
-            (self._directory / REPORT).write_text(page, encoding="utf-8")
+            write_text(self._directory / REPORT, page)
         except Exception as error:  # the results are on disk
             log.exception("%s could not be written", REPORT)
             terminal(errors=True).print(f"{REPORT} could not be written: {error}", markup=False)
@@ -107,11 +132,8 @@ class Sweep(Callback):
 
     def _rows(self) -> list[dict[str, Any]]:
         """Return a row for each job of this sweep, from what it left on disk."""
-        found = [
-            json.loads(file.read_text(encoding="utf-8"))
-            for file in self._directory.rglob("results.json")
-        ]
-        mine = [document for document in found if document["sweep_id"] == self.id]
+        found = [earlier(file.parent) for file in results_files(self._directory)]
+        mine = [document for document in found if document and document["sweep_id"] == self.id]
         return [_row(document) for document in sorted(mine, key=lambda d: int(d["number"]))]
 
 
@@ -132,9 +154,10 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
     return {"job": found["number"], **about, **ended, **found["axes"], **metrics}
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+def _as_csv(rows: list[dict[str, Any]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.DictWriter(stream, columns)
-        table.writeheader()
-        table.writerows(rows)
+    stream = io.StringIO(newline="")
+    table = csv.DictWriter(stream, columns)
+    table.writeheader()
+    table.writerows(rows)
+    return stream.getvalue()

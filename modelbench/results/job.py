@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from modelbench.results.result import Result
 
@@ -28,6 +29,10 @@ class Job:
     command: str
     directory: Path
     environment: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=lambda: uuid4().hex)
+    """Tells it from all others, wherever it is recorded; a job that is resumed keeps it."""
+    earlier: Sequence[Result] | None = None
+    """Of a job that is resumed, what it had found; these stages are not run again."""
     sweep_id: str | None = None
     number: int | None = None
     """Its place in the sweep, from 0."""
@@ -48,6 +53,7 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
     """Return the whole of `results.json`."""
     return {
         "schema": SCHEMA,
+        "id": job.id,
         "status": summary.status,
         "reason": summary.reason,
         "name": job.name,

@@ -19,8 +19,18 @@ class UnreadableError(ValueError):
 
 def read_results(file: Path) -> dict[str, Any]:
     """Return what a `results.json` holds; raises UnreadableError with what is wrong with it."""
+    found = read_json(file)
+    wrong = next(_wrong(found), None)
+    if wrong:
+        raise UnreadableError(f"{file}: {wrong}")
+    document: dict[str, Any] = found
+    return document
+
+
+def read_json(file: Path) -> Any:
+    """Return what a file of JSON holds; raises UnreadableError."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UnreadableError(f"{file}: no such file") from error
     except json.JSONDecodeError as error:
@@ -30,11 +40,6 @@ def read_results(file: Path) -> dict[str, Any]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableError(f"{file}: cannot be read ({error})") from error
-    wrong = next(_wrong(found), None)
-    if wrong:
-        raise UnreadableError(f"{file}: {wrong}")
-    document: dict[str, Any] = found
-    return document
 
 
 def results_files(folder: Path) -> list[Path]:

@@ -92,7 +92,19 @@ class Result:
         """Return the stage's entry in `results.json`."""
         entry = asdict(replace(self, further=None))
         del entry["stage"], entry["further"]
-        return entry
+        # Processes were to add to it: a job that is resumed runs the stage again.
+        return entry | ({"unfinished": True} if self.further is not None else {})
+
+    @classmethod
+    def restored(cls, stage: str, entry: Mapping[str, Any]) -> Result:
+        """Return the result that an entry in `results.json` was written of."""
+        metrics = {name: Metric(**metric) for name, metric in entry["metrics"].items()}
+        curves = {
+            name: {int(size): value for size, value in points.items()}
+            for name, points in entry.get("curves", {}).items()
+        }
+        plain = {key: value for key, value in entry.items() if key != "unfinished"}
+        return cls(stage, **{**plain, "metrics": metrics, "curves": curves})
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ class Files:
     closed = False
 
     def open(self, job: Job) -> None:
-        """Write the job, still without stages."""
+        """Write the job, with what it had found before it was ended, if it is resumed."""
         self._job = job
-        self._results: dict[str, Result] = {}
-        self._write(Summary("running"))
+        self._results = {result.stage: result for result in job.earlier or ()}
+        self._write(Summary("running", [*self._results.values()]))
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from rich.markup import escape
 import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.sinks.console import terminal
-from modelbench.sinks.mlflow_store import Store, since_boot
+from modelbench.sinks.mlflow_store import HOUR_S, JOB, RECORDED, Store, owner
 from modelbench.sinks.page import REPORT
 
 log = logging.getLogger(__name__)
@@ -61,6 +60,7 @@ class MLflow:
             "precision": job.precision,
             "torch_version": str(job.environment["versions"].get("torch")),
             "git_dirty": str(job.environment["git_dirty"]),
+            JOB: job.id,
         }
         if job.environment["git_commit"]:
             tags["mlflow.source.git.commit"] = job.environment["git_commit"]
@@ -71,8 +71,19 @@ class MLflow:
         short = {name: getattr(job, name) for name in ("model", "test", "device", "precision")}
         params = {**short, **job.axes, "seed": job.seed}
         params = {**dict(_flat("", job.config)), **params}
-        self._start(job.name, job.directory, tags, params)
+        if job.earlier is not None:
+            self._try(lambda store: store.forget(job.id), needs_run=False)
+        tests = job.config["test"].values()
+        seconds = sum(float(stage.get("timeout_s", 0)) for stage in tests)
+        self._start(job.name, job.directory, tags, params, seconds)
+        if (parent := job.parent_run_id) is not None:
+            self._try(lambda store: store.prolong(parent, seconds + HOUR_S))
         self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {}, {})
+
+    def has(self, job_id: str, directory: Path) -> bool:
+        """Return whether the whole of a job is in the store."""
+        self._directory = directory
+        return bool(self._try(lambda store: store.recorded(job_id), needs_run=False))
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
@@ -95,11 +106,21 @@ class MLflow:
         self._files([f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")])
         self._end(summary.status)
 
-    def open_sweep(self, name: str, directory: Path, params: Mapping[str, Any]) -> str | None:
-        """Start the parent run of a sweep; return its id, or None where there is no MLflow."""
+    def open_sweep(
+        self, name: str, directory: Path, params: Mapping[str, Any], *, again: bool = False
+    ) -> str | None:
+        """Start the parent run of a sweep, or go on with it.
+
+        Returns its id, or None where there is no MLflow.
+        """
         self._filter = f"tags.sweep_id = '{name}' and tags.kind = 'job'"
         tags = {"kind": "sweep", "sweep_id": name}
-        self._start(name, directory, tags, params)
+        if again:
+            self._directory = directory
+            self._run_id = self._try(lambda store: store.reopened(name), needs_run=False)
+            if self._run_id or self.broken:
+                return self._run_id
+        self._start(name, directory, tags, params, HOUR_S)
         return self._run_id
 
     def close_sweep(
@@ -116,12 +137,15 @@ class MLflow:
         return self._try(lambda store: store.hint(self._filter, self._sort_by), needs_run=False)
 
     def _start(
-        self, name: str, directory: Path, tags: Mapping[str, str], params: Mapping[str, Any]
+        self,
+        name: str,
+        directory: Path,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        seconds: float,
     ) -> None:
+        """Start a run, which ends within `seconds`, or has been killed."""
         self._directory = directory
-        import psutil
-
-        me = psutil.Process()
         tags = {
             **tags,
             "status": "running",
@@ -131,8 +155,7 @@ class MLflow:
             "mlflow.source.name": "modelbench",
             "mlflow.source.type": "LOCAL",
             # By these the next run here tells that this process is gone, should it be killed.
-            "host": socket.gethostname(),
-            "process": f"{me.pid}/{since_boot(me):.1f}",
+            **owner(seconds),
         }
 
         def start(store: Store) -> None:
@@ -179,6 +202,7 @@ class MLflow:
     def _end(self, status: JobStatus) -> None:
         def end(store: Store) -> None:
             store.client.set_tag(self._run_id, "status", status)
+            store.client.set_tag(self._run_id, RECORDED, "whole")
             store.client.set_terminated(self._run_id, STATUS[status])
 
         self._try(end)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     import psutil
     from mlflow import MlflowClient
 
+JOB, RECORDED = "job_id", "recorded"
+"""Tags: which job a run is of, and that the whole of it has arrived."""
+HOUR_S, GRACE_S = 3600.0, 900.0
+"""How long a sweep may take to begin its next job, and what nobody counts: imports, uploads."""
 ANSWER_S = 3.0
 """How long a server may take to answer at all."""
 
@@ -58,6 +63,59 @@ class Store:
             f"Compare runs: mlflow ui --backend-store-uri {uri}\n"
             f"  then open http://127.0.0.1:5000{page}"
         )
+
+    def recorded(self, job_id: str) -> bool:
+        """Return whether the whole of a job is here."""
+        query = f"tags.{JOB} = '{job_id}' and tags.{RECORDED} = 'whole'"
+        return bool(self.client.search_runs([self.experiment_id], query, max_results=1))
+
+    def prolong(self, run_id: str, seconds: float) -> None:
+        """Let a run be taken for alive for so long."""
+        self.client.set_tag(run_id, "until", owner(seconds)["until"])
+
+    def forget(self, job_id: str) -> None:
+        """Delete the runs of a job, which is recorded anew; MLflow keeps them as deleted."""
+        query = f"tags.{JOB} = '{job_id}'"
+        for run in self.client.search_runs([self.experiment_id], query):
+            self.client.delete_run(run.info.run_id)
+
+    def reopened(self, sweep_id: str) -> str | None:
+        """Let the parent run of a sweep go on; return its id, or None where it is not here."""
+        query = f"tags.sweep_id = '{sweep_id}' and tags.kind = 'sweep'"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        if not found:
+            return None
+        run_id = str(found[0].info.run_id)
+        for name, value in {**owner(HOUR_S), "status": "running"}.items():
+            self.client.set_tag(run_id, name, value)
+        self.client.update_run(run_id, "RUNNING")
+        return run_id
+
+
+def owner(seconds: float) -> dict[str, str]:
+    """Return the tags by which a later process tells that this one is gone, should it be killed.
+
+    By its number where that means anything: containers may share a hostname, and count their
+    processes alike. From elsewhere, by the time after which it cannot be there any more: `seconds`
+    from now.
+    """
+    import psutil
+
+    me = psutil.Process()
+    return {
+        "host": _place(),
+        "process": f"{me.pid}/{since_boot(me):.1f}",
+        "until": f"{time.time() + seconds + GRACE_S:.0f}",
+    }
+
+
+def _place() -> str:
+    """Name the processes that this one can see: by host, its start, and the container on it."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # only Linux tells these two
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8])
+        parts.append(Path("/proc/self/ns/pid").readlink().name)
+    return "/".join(parts)
 
 
 @lru_cache(maxsize=4)
@@ -134,11 +192,16 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 def _bury(client: MlflowClient, experiment_id: str) -> None:
-    """End the runs of processes on this machine that were killed before they could."""
-    running = f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"
-    for run in client.search_runs([experiment_id], running):
-        pid, _, started = run.data.tags.get("process", "").partition("/")
-        if pid.isdigit() and not _lives(int(pid), float(started)):
+    """End the runs of processes that were killed before they could."""
+    here, now = _place(), time.time()
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if tags.get("host") == here:
+            pid, _, started = tags.get("process", "").partition("/")
+            gone = pid.isdigit() and not _lives(int(pid), float(started))
+        else:
+            gone = now > float(tags.get("until", "inf"))
+        if gone:
             client.set_tag(run.info.run_id, "status", "killed")
             client.set_terminated(run.info.run_id, "KILLED")
 

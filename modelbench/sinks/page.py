@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from modelbench.results import Job, Result, Summary, document
+from modelbench.results.json_file import write_text
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Page:
         folder = self._job.directory
         try:
             page = job_page(document(self._job, summary), folder)
-            (folder / REPORT).write_text(page, encoding="utf-8")
+            write_text(folder / REPORT, page)
         except Exception:  # a page that cannot be made shall lose no run
             log.exception("%s could not be written", REPORT)
         else:

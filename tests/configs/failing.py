@@ -95,3 +95,20 @@ class DiesLater(Few):
         file.write_text(" ".join(processes), encoding="utf-8")
         if processes.index(str(os.getpid())) == 2:
             os._exit(9)
+
+
+class FailsAtFirst(nn.Module):
+    """Raises in the first process that builds it, and works in all others."""
+
+    def __init__(self, width: int = 4, *, count: str) -> None:
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+        file = Path(count)
+        first = file.read_text(encoding="utf-8") if file.exists() else str(os.getpid())
+        file.write_text(first, encoding="utf-8")
+        if first == str(os.getpid()):
+            raise RuntimeError("the first")
+
+    def forward(self, x: Tensor) -> Any:
+        """Run the layer."""
+        return self.layer(x)

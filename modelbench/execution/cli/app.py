@@ -23,7 +23,18 @@ def run(arguments: Sequence[str]) -> int:
         args = parser.parse_intermixed_args(arguments)
     except SystemExit as end:  # argparse has said what is wrong, and would exit with 2
         return 1 if end.code else 0
-    folders = [Path(args.config_dir).absolute()] if args.config_dir else []
+    from modelbench.execution.resuming import NoSweepError, asked
+
+    resumed = None
+    try:
+        resumed, overrides = asked(args.overrides, args.config_dir, multirun=args.multirun)
+    except NoSweepError as error:
+        from modelbench.sinks.console import refuse
+
+        refuse([str(error)])
+        return 1
+    given = resumed.config_dir if resumed else args.config_dir
+    folders = [Path(given).absolute()] if given else []
     if args.help:
         from modelbench.execution.cli.help import usage
 
@@ -31,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     # Hydra's own parser takes overrides only in one piece, not with a flag among them.
     flags = [word for word in arguments if word not in args.overrides]
-    overrides = list(args.overrides)
+    if given and not args.config_dir:
+        flags += ["--config-dir", str(given)]
     if not (args.hydra_help or args.info or args.shell_completion):
         from modelbench.config.user_modules import make_importable
         from modelbench.execution.cli.plan import plan
@@ -39,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         from modelbench.sinks.console import refuse
 
         make_importable(folders)
-        made = plan(overrides, folders, multirun=args.multirun, dry=bool(args.cfg))
+        made = plan(overrides, folders, multirun=args.multirun, dry=bool(args.cfg), resumed=resumed)
         if made.errors:
             refuse(made.errors)
             return 1

@@ -25,6 +25,7 @@ from modelbench.config.validate import changed_types, check
 from modelbench.execution.cli.compose import Composer
 from modelbench.execution.cli.output_dir import reserve
 from modelbench.execution.cli.overrides import Reader, as_typed, quoted, with_number
+from modelbench.execution.resuming import Asked, unlike
 
 MOST = 64
 """Jobs of a sweep that are composed beforehand; of a larger one, each value once."""
@@ -41,11 +42,16 @@ class Plan:
 
 
 def plan(
-    overrides: Sequence[str], folders: Sequence[Path], *, multirun: bool, dry: bool = False
+    overrides: Sequence[str],
+    folders: Sequence[Path],
+    *,
+    multirun: bool,
+    dry: bool = False,
+    resumed: Asked | None = None,
 ) -> Plan:
     """Compose the jobs that `overrides` stand for and collect every error in them.
 
-    Unless `dry`, the folder for their files is made.
+    Unless `dry`, the folder for their files is made, or is that of the sweep that is `resumed`.
     """
     schema.register()
     words = [word for text in overrides for word in with_number(text)]
@@ -64,20 +70,28 @@ def plan(
         if multirun and not made.errors:
             jobs = _listed([*extra, *(c[0] for c in choices)], choices, reader)
         composer = Composer(parser, places)
-        for job in with_jobs(jobs, list(_combinations(choices))):
+        composed = [
             _check([*extra, *job], places, composer, made)
-        if not (made.errors or dry):
+            for job in with_jobs(jobs, list(_combinations(choices)))
+        ]
+        if resumed:
+            made.errors += unlike(resumed, composed)
+            made.overrides += resumed.places
+        elif not (made.errors or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)
     made.errors = list(dict.fromkeys(made.errors))
     return made
 
 
-def _check(overrides: list[str], places: Sequence[Path], composer: Composer, made: Plan) -> None:
-    """Compose one job, and add what is wrong with it."""
+def _check(
+    overrides: list[str], places: Sequence[Path], composer: Composer, made: Plan
+) -> dict[str, Any]:
+    """Compose one job, add what is wrong with it, and return it."""
+    plain: dict[str, Any] = {}
     try:
         config = composer.compose(overrides)
         checked = check(config, places)
-        found = checked.errors
+        found, plain = checked.errors, checked.plain
         if any(override.startswith("model.") for override in overrides):
             # The YAML's own value is the type of a key that no schema knows.
             groups = [o for o in overrides if not o.startswith("model.")]
@@ -90,6 +104,7 @@ def _check(overrides: list[str], places: Sequence[Path], composer: Composer, mad
     except (HydraException, OmegaConfBaseException, OSError, UnicodeDecodeError) as error:
         found = [first_line(error)]
     made.errors += found
+    return plain
 
 
 def _listed(first: list[str], choices: list[list[str]], reader: Reader) -> list[list[str]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelbench.results.differences import differing
+
 MACHINE = ("cpu", "cpu_cores", "cpu_threads", "cpu_capability", "memory_limit_gib", "cpu_quota",
            "gpu", "gpu_memory_gib", "gpu_capability", "driver")  # fmt: skip
 SOFTWARE = ("hostname", "platform", "python", "modelbench", "git_commit", "cuda", "cudnn")
@@ -61,12 +63,8 @@ def _differing(
 
 
 def _nested(path: str, one: Any, two: Any) -> Iterator[str]:
-    """Yield what differs between two nodes, at any depth."""
-    if isinstance(one, Mapping) and isinstance(two, Mapping):
-        for key in dict.fromkeys([*one, *two]):
-            yield from _nested(f"{path}.{key}", one.get(key), two.get(key))
-    elif one != two:
-        yield f"{path}: {_told(one)} against {_told(two)}"
+    for where, before, after in differing(path, one, two):
+        yield f"{where}: {_told(before)} against {_told(after)}"
 
 
 def _told(value: Any) -> str:
