@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 from conftest import Command
 from PIL import Image
 
 from modelbench.results import Metric
+from modelbench.sinks.report.charts import charts
 from modelbench.sinks.report.html import job_page, written
+from modelbench.sinks.report.jobs import Jobs
 from modelbench.sinks.report.pictures import LARGEST, Album
 from modelbench.sinks.report.sweep import sweep_page
-from modelbench.sinks.report.sweep_plot import draw_sweep
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -146,26 +148,65 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-def test_a_sweep_has_a_table_and_plots_of_what_varied(tmp_path: Path) -> None:
-    """What is the same in every job is not drawn."""
+def test_a_sweep_has_a_table_and_charts_of_what_varied(tmp_path: Path) -> None:
+    """What is the same in every job is not drawn; every metric is a column."""
     content = {"id": "a-sweep", "status": "failed", "jobs": rows()}
     page, files = sweep_page(content, "python -m modelbench --multirun", tmp_path)
-    assert files == [f"plots/sweep-benchmark-forward-p50_ms.{e}" for e in ("png", "svg")]
+    assert files == [f"plots/sweep-multiples.{e}" for e in ("png", "svg")]
     root = parsed(page)
     held(root)
     text = " ".join("".join(root.itertext()).split())
     assert "4 of 5 jobs passed." in text
     assert "job 4, net-32-fp32, failed: died <here>" in text
-    cells = [[td.attrib["data-value"] for td in tr.iter("td")] for tr in root.iter("tr")][1:]
-    assert [row[-1] for row in cells] == ["64.0", "32.0", "128.0", "64.0", ""]
+    heads = ["".join(th.itertext()) for th in root.iter("th")]
+    assert heads[:6] == ["job", "model", "image_size", "precision", "status",
+                         "benchmark/forward/p50_ms"]  # fmt: skip
+    assert {"structure/params", "device", "reason"} <= set(heads)
+    assert not any("ci95" in head for head in heads)
+    place = heads.index("benchmark/forward/p50_ms")
+    cells = [["".join(td.itertext()) for td in tr.iter("td")] for tr in root.iter("tr")][1:]
+    assert [row[place] for row in cells] == ["64.000", "32.000", "128.000", "64.000", ""]
 
 
-def test_where_no_size_was_varied_jobs_are_bars(tmp_path: Path) -> None:
-    """One for each."""
+def test_charts_of_many_jobs_have_a_legend_that_can_be_read() -> None:
+    """Of eighty models none; of what has few values one; and what few jobs have comes last."""
+    many = [{**rows()[0], "job": n, "model": f"net{n}", "structure/params": n + 1,
+             "benchmark/forward/p50_ms": float(n % 7 + 1), "precision": ("fp32", "int8")[n % 2]}
+            for n in range(80)]  # fmt: skip
+    many[0]["algorithm/loss_last"] = 0.5
+    many[1]["algorithm/loss_last"] = 0.7
+    jobs = Jobs(many)
+    assert jobs.varied == ["model", "precision"]
+    assert jobs.main(8) == ["benchmark/forward/p50_ms", "structure/params", "algorithm/loss_last"]
+    assert jobs.label(many[3]) == "net3, int8"
+    found = charts(jobs)
+    assert list(found) == ["scatter", "multiples", "parallel"]
+    points = found["scatter"][1]["layer"][1]["encoding"]
+    assert points["color"]["scale"]["domain"] == ["fp32", "int8"]
+    assert len(found["multiples"][1]["concat"]) == 2
+
+
+def test_the_front_of_a_scatter(tmp_path: Path) -> None:
+    """Joins the jobs that none beats in both metrics, whichever way each is better."""
+    pairs = [(10, 20), (20, 40), (15, 10), (5, 5), (30, 40), (30, 50)]
+    jobs = [
+        {**rows()[0], "job": n, "model": f"net{n}", "benchmark/forward/p50_ms": float(ms),
+         "quantization/int8/sqnr_db": float(db)}
+        for n, (ms, db) in enumerate(pairs)
+    ]  # fmt: skip
+    _, spec = charts(Jobs(jobs))["scatter"]
+    spec = {**spec, "layer": spec["layer"][1:]}
+    spec["params"][2]["value"] = spec["params"][3]["value"] = False
+    vega = vl_convert.vegalite_to_scenegraph(spec)
+    faint = re.findall(r'"opacity": ?0?\.45', json.dumps(vega))
+    assert len(faint) == 2  # (15, 10) and (30, 40): others are as fast and more faithful
+
+
+def test_where_nothing_differs_there_are_no_charts() -> None:
+    """And a sweep without jobs has a page all the same."""
     two = [row for row in rows() if row["image_size"] == 32 and row["status"] == "passed"]
-    assert len(draw_sweep(two, tmp_path)) == 2
-    assert draw_sweep(two[:1], tmp_path) == []
-    assert draw_sweep([], tmp_path) == []
+    assert list(charts(Jobs(two))) == ["multiples"]
+    assert charts(Jobs(two[:1])) == {} == charts(Jobs([]))
 
 
 def test_a_page_that_cannot_be_made_loses_nothing(
@@ -227,8 +268,12 @@ def test_a_browser_shows_it(pages: list[Path], tmp_path: Path) -> None:
             tab.on("pageerror", partial(_append, troubles))
             tab.on("request", partial(_append, asked))
             tab.goto(page.as_uri())
+            if page.name == "sweep.html":
+                tab.wait_for_selector("table.dataTable")
+                tab.wait_for_selector(".chart svg")
             assert troubles == []
-            assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
+            own = ("data:", "blob:")
+            assert {url for url in asked if not url.startswith(own)} == {page.as_uri()}
             assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
             found = Axe().run(tab).response["violations"]
             assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
@@ -237,10 +282,11 @@ def test_a_browser_shows_it(pages: list[Path], tmp_path: Path) -> None:
                 assert image.width == width
                 assert len(image.convert("L").getcolors() or []) > 20  # something is drawn
         # By time; what has none comes last, and first when it is turned round.
-        cells = "rows => rows.map(row => row.cells[0].innerText)"
+        rows_are = """order => JSON.stringify(order) === JSON.stringify(
+            [...document.querySelectorAll("tbody tr")].map(row => row.cells[0].innerText))"""
         for order in (["1", "0", "3", "2", "4"], ["4", "2", "3", "0", "1"]):
-            tab.click("text=benchmark/forward/p50_ms >> nth=0")
-            assert tab.eval_on_selector_all("tbody tr", cells) == order
+            tab.click("th:has-text('benchmark/forward/p50_ms')")
+            tab.wait_for_function(rows_are, arg=order, timeout=5000)
         browser.close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from modelbench.measurement.comparison.meaning import Meaning, meaning
+from modelbench.measurement.comparison.meaning import Meaning, meaning, unit_of
 from modelbench.measurement.timing.record import UNKNOWN_FREEDOM
 
 STUDENT = float(stdtrit(UNKNOWN_FREEDOM, 0.975))
@@ -130,7 +130,7 @@ def _points(stage: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """Yield the points of the stage's curves."""
     curves: Mapping[str, Mapping[str, float | None]] = stage.get("curves") or {}
     for name, points in curves.items():
-        unit = _unit(name)
+        unit = unit_of(name)
         what = meaning(name, unit)
         if what.known == "part":
             continue
@@ -147,9 +147,3 @@ def _points(stage: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
                 yield key, Figure(value, unit, what, reach, "intervals of its processes")
             else:
                 yield key, Figure(value, unit, what)
-
-
-def _unit(curve: str) -> str:
-    """Return the unit that a curve's name ends on."""
-    ends = {"_per_s": "1/s", "_ms": "ms", "_mib": "MiB", "_g": "G"}
-    return next((unit for end, unit in ends.items() if curve.endswith(end)), "")

@@ -93,3 +93,10 @@ def meaning(name: str, unit: str) -> Meaning:
         (found for pattern, found in PATTERNS.items() if fnmatchcase(name, pattern)),
         UNITS.get(unit, _OTHER),
     )
+
+
+def unit_of(name: str) -> str:
+    """Return the unit that a metric's or curve's name ends on; '' of others."""
+    ends = {"_per_s": "1/s", "_ms": "ms", "_mib": "MiB", "_mb": "MB", "_db": "dB", "_s": "s",
+            "_g": "G"}  # fmt: skip
+    return next((unit for end, unit in ends.items() if name.endswith(end)), "")
