@@ -12,7 +12,7 @@ import yaml
 from conftest import CONFIGS, Command
 from hydra import compose, initialize_config_dir
 
-from modelbench import compare, gate
+from modelbench import compare, gate, history
 from modelbench.config import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,7 +171,7 @@ def test_the_workflow_runs_what_there_is() -> None:
 def test_the_options_of_comparisons_are_documented() -> None:
     """All of them."""
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
-    for program in (compare, gate):
+    for program in (compare, gate, history):
         for action in program._parser()._actions:
             for option in action.option_strings:
                 assert option in {"-h", "--help"} or option in page, option

@@ -51,11 +51,7 @@ def files_of_run(run_id: str) -> list[Path]:
 def latest_run(wanted: Mapping[str, str], back: int = 0) -> list[Path]:
     """Return the results of the latest job that has ended and fits, or of one so many before it."""
     store = _opened()
-    parts = ["tags.kind = 'job'", "attributes.status != 'RUNNING'"]
-    for key, value in wanted.items():
-        path = f"tags.{key}" if key in TAGS else f"params.`{key}`"
-        parts.append(f"{path} = '{value}'")
-    for place, run in enumerate(runs_of(store, " and ".join(parts))):
+    for place, run in enumerate(runs_of(store, _query(wanted))):
         if place == back:
             return [_downloaded(store.client, run.info.run_id)]
     return []
@@ -89,3 +85,16 @@ def _opened() -> Store:
 def _downloaded(client: MlflowClient, run_id: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="modelbench-"))
     return Path(client.download_artifacts(run_id, FILE, str(folder)))
+
+
+def metric_of_runs(wanted: Mapping[str, str]) -> Iterator[Any]:
+    """Yield the runs of jobs that have ended and fit, with their metrics, the latest first."""
+    yield from runs_of(_opened(), _query(wanted))
+
+
+def _query(wanted: Mapping[str, str]) -> str:
+    parts = ["tags.kind = 'job'", "attributes.status != 'RUNNING'"]
+    for key, value in wanted.items():
+        path = f"tags.{key}" if key in TAGS else f"params.`{key}`"
+        parts.append(f"{path} = '{value}'")
+    return " and ".join(parts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 Better = Literal["lower", "higher", "neither"]
 Known = Literal["exact", "sampled", "once", "follows", "part"]
@@ -100,3 +101,15 @@ def unit_of(name: str) -> str:
     ends = {"_per_s": "1/s", "_ms": "ms", "_mib": "MiB", "_mb": "MB", "_db": "dB", "_s": "s",
             "_g": "G"}  # fmt: skip
     return next((unit for end, unit in ends.items() if name.endswith(end)), "")
+
+
+def interval_of(metric: str, values: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the ends of a metric's 95% interval, where they are among the values by name."""
+    stem = metric.removesuffix("p50_ms")
+    for low, high in ((f"{stem}ci95_low_ms", f"{stem}ci95_high_ms"),
+                      (f"{metric}_ci_low", f"{metric}_ci_high")):  # fmt: skip
+        if stem != metric or not low.endswith("_ms"):
+            ends = values.get(low), values.get(high)
+            if ends[0] is not None and ends[1] is not None:
+                return float(ends[0]), float(ends[1])
+    return None

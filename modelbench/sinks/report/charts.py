@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from modelbench.measurement.comparison.meaning import interval_of
 from modelbench.results.canvas import STYLES
 from modelbench.sinks.report.jobs import Jobs, Row, better
 
@@ -104,7 +105,7 @@ def _scatter(jobs: Jobs, metrics: Sequence[str]) -> Spec:
         "encoding": {"x": x, "y": y, "order": {"field": "x_cost"}},
     }
     return {
-        **_head("Two metrics of all jobs, with the Pareto front"),
+        **head("Two metrics of all jobs, with the Pareto front"),
         "width": 900, "height": 480, "data": {"values": rows},
         "params": [*chosen, *scales, {"name": "signs", "value": signs},
                    {"name": "keys", "value": keys}],
@@ -129,7 +130,7 @@ def _multiples(jobs: Jobs) -> Spec | None:
         return None
     draw = _over if over else _in_order
     return {
-        **_head("Main metrics, with intervals"),
+        **head("Main metrics, with intervals"),
         "columns": 2,
         "concat": [draw(jobs, metric, over or "") for metric in metrics],
         "resolve": {"scale": {"color": "shared", "shape": "shared"}},
@@ -216,7 +217,7 @@ def _parallel(jobs: Jobs) -> Spec:
          "axis": {"labels": False, "ticks": False}}  # fmt: skip
     tooltip = [{"field": "label", "title": "job"}, {"field": "metric"}, {"field": "value"}]
     return {
-        **_head("Main metrics of all jobs side by side"),
+        **head("Main metrics of all jobs side by side"),
         "width": 900, "height": 360, "data": {"values": rows},
         "params": [{"name": "hovered", "select": {"type": "point", "fields": ["job"],
                                                    "on": "pointerover", "clear": "pointerout"},
@@ -232,7 +233,8 @@ def _parallel(jobs: Jobs) -> Spec:
     }  # fmt: skip
 
 
-def _head(description: str) -> Spec:
+def head(description: str) -> Spec:
+    """Return what every chart begins with."""
     return {"$schema": SCHEMA, "description": description, "config": CONFIG}
 
 
@@ -259,17 +261,10 @@ def _coloured(groups: Sequence[str]) -> Spec:
     }
 
 
-def _ends(row: Row, metric: str) -> Mapping[str, float]:
+def _ends(row: Row, metric: str) -> Mapping[str, float | None]:
     """Return the ends of a metric's 95% interval, where it has one."""
-    stem = metric.removesuffix("p50_ms")
-    pairs = [
-        (f"{stem}ci95_low_ms", f"{stem}ci95_high_ms"),
-        (f"{metric}_ci_low", f"{metric}_ci_high"),
-    ]
-    for low, high in pairs:
-        if low in row and high in row and low != metric:
-            return {"low": float(f"{row[low]:.5g}"), "high": float(f"{row[high]:.5g}")}
-    return {}
+    ends = interval_of(metric, row)
+    return {"low": _short(ends[0]), "high": _short(ends[1])} if ends else {}
 
 
 def _short(value: float | None) -> float | None:
