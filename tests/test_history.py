@@ -29,13 +29,16 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("noise", [0.01, 0.03])
 @pytest.mark.parametrize("places", [[], [20], [10, 30]])
 def test_changes_are_found_where_they_are(places: list[int], noise: float) -> None:
-    """Of 12% each; nearly, where noise is large."""
-    level = np.zeros(45)
+    """Of 12% each; nearly, where noise is large; in all but a few of a hundred histories."""
+    level, near, wrong = np.zeros(45), 1 if noise < 0.02 else 3, 0
     for place in places:
         level[place:] += 0.12 if place != 30 else -0.2
-    found = change_points(np.exp(level + RNG.normal(0, noise, level.size)).tolist())
-    assert len(found) == len(places)
-    assert all(abs(a - b) <= (1 if noise < 0.02 else 3) for a, b in zip(found, places, strict=True))
+    for seed in range(12):
+        values = np.exp(level + np.random.default_rng(seed).normal(0, noise, level.size))
+        found = change_points(values.tolist())
+        right = len(found) == len(places)
+        wrong += not (right and all(abs(a - b) <= near for a, b in zip(found, places, strict=True)))
+    assert wrong <= 2
 
 
 def test_steady_histories_seldom_change() -> None:
