@@ -21,6 +21,7 @@ from modelbench.config.preloads import ahead
 from modelbench.config.user_modules import make_importable
 from modelbench.config.validate import check
 from modelbench.execution import runner
+from modelbench.execution.device_lock import alone_on, known_here
 from modelbench.execution.rerun import command_line, own_folders
 from modelbench.execution.resuming import changed, earlier, finished, wanted
 from modelbench.execution.sweep import Sweep
@@ -66,10 +67,12 @@ def job(config: DictConfig) -> None:
         if checked.errors:
             raise ConfigurationError(checked.errors)
         about = with_weights(about)
-        start_server(ahead(about.config))
-        if tracker:
-            tracker.prepare(about.directory)
-        status = runner.run(about, sinks).status
+        # Before anything heavy starts, which would disturb the job that has the device.
+        with known_here(), alone_on(about.device, directory.parent if about.sweep_id else None):
+            start_server(ahead(about.config))
+            if tracker:
+                tracker.prepare(about.directory)
+            status = runner.run(about, sinks).status
     except ConfigurationError as error:
         status = "failed"
         refuse(error.errors)

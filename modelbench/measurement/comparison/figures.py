@@ -48,7 +48,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Figure]:
             what = meaning(name, metric["unit"])
             if what.known != "part":
                 own[name] = _figure(name, metric, what, stage)
-        if _disturbed(stage["details"]):
+        if _disturbed(stage["details"], document["device"]):
             own = {
                 name: replace(figure, disturbed=figure.meaning.known in {"sampled", "once"})
                 for name, figure in own.items()
@@ -57,7 +57,10 @@ def figures(document: Mapping[str, Any]) -> dict[str, Figure]:
     return found
 
 
-def _disturbed(details: Mapping[str, Any]) -> bool:
+def _disturbed(details: Mapping[str, Any], device: str) -> bool:
+    """Return whether others were busy; jobs beside each on its own accelerator hardly are."""
+    if details.get("jobs_beside") and device == "cpu":
+        return True
     phases = (phase for phase in details.values() if isinstance(phase, Mapping))
     return any(phase.get("quiet") is False for phase in phases)
 
