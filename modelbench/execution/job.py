@@ -87,7 +87,7 @@ def job(config: DictConfig) -> None:
         raise
     else:
         _show_where(about.directory, tracker.hint() if tracker and not about.sweep_id else None)
-    if hydra_config.mode is RunMode.RUN and status != "passed":
+    if hydra_config.mode is RunMode.RUN and (status != "passed" or files.lost):
         sys.exit(1)  # in a sweep, the summary counts the failures
 
 

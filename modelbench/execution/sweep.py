@@ -99,9 +99,7 @@ class Sweep(Callback):
             status = "killed" if killed else "failed"
         with held_back():
             content = {**self._about, "status": status, "jobs": rows}
-            write_json(self._directory / SWEEP, content)
-            write_text(self._directory / "sweep.csv", _as_csv(rows))
-            files = ["sweep.csv", SWEEP, *self._report(content)]
+            files = [*self._written(content, rows), *self._report(content)]
             if self._tracker is not None:
                 tallies = {"jobs": len(rows), **{key: counts[key] for key in ("passed", "failed")}}
                 fastest = next((key for row in rows for key in row if key.endswith("/p50_ms")), "")
@@ -116,6 +114,21 @@ class Sweep(Callback):
         if self._tracker is not None and (hint := self._tracker.hint()):
             out.print(hint, soft_wrap=True, markup=False)
         return status
+
+    def _written(self, content: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+        """Write the summary; on a full disk, say that the sweep can go on."""
+        try:
+            write_json(self._directory / SWEEP, content)
+            write_text(self._directory / "sweep.csv", _as_csv(rows))
+        except OSError as error:
+            log.exception("the summary could not be written")
+            terminal(errors=True).print(
+                f"the sweep's summary could not be written ({error.strerror}); once there is room, "
+                f"--multirun resume={shortened(self._directory)} goes on",
+                soft_wrap=True, markup=False,
+            )  # fmt: skip
+            return []
+        return ["sweep.csv", SWEEP]
 
     def _report(self, content: dict[str, Any]) -> list[str]:
         """Write the page of the sweep and give its files; what goes wrong loses nothing."""

@@ -21,7 +21,11 @@ def write_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` in one step: a reader sees the old file or the new, never half of one."""
     part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8", newline="")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+    except OSError:  # a full disk
+        part.unlink(missing_ok=True)
+        raise
     for wait_s in PATIENCE_S:
         with suppress(PermissionError):  # on Windows, while another program has it open
             part.replace(path)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
+
 from modelbench.results import Job, Result, Summary, document
 from modelbench.results.json_file import write_json
+from modelbench.sinks.console import terminal
 
 
 class Files:
     """Writes `results.json` into the job's folder."""
 
     closed = False
+    lost = False
+    """Whether the last results could not be written."""
 
     def open(self, job: Job) -> None:
         """Write the job, with what it had found before it was ended, if it is resumed."""
@@ -35,4 +40,18 @@ class Files:
         self.closed = True
 
     def _write(self, summary: Summary) -> None:
-        write_json(self._job.directory / "results.json", document(self._job, summary))
+        """Write it; a disk that refuses is told once, and the job goes on: its tables are seen."""
+        file = self._job.directory / "results.json"
+        try:
+            write_json(file, document(self._job, summary))
+        except OSError as error:
+            if not self.lost:
+                terminal(errors=True).print(
+                    f"\n[yellow]warning:[/] {escape(str(file))} cannot be written "
+                    f"({escape(str(error.strerror or error))}): it has what came before; make "
+                    "room, or choose another folder with hydra.run.dir=FOLDER",
+                    soft_wrap=True,
+                )  # fmt: skip
+            self.lost = True
+        else:
+            self.lost = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,7 @@ def _with_hydra(words: Sequence[str]) -> int:
     from modelbench.execution.job import job
     from modelbench.execution.sweep import Sweep
 
+    logging.raiseExceptions = False  # a log on a full disk is no reason to print tracebacks
     killed: str | None = None
     status = 0
     sys.argv[1:] = words
