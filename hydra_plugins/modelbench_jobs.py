@@ -49,6 +49,10 @@ class Jobs(BasicSweeper):
         jobs = with_jobs(self._jobs, combinations)
         if self.config is not None:
             jobs = ordered(jobs, self.config.order, self.config.seed)
+        from modelbench.execution.sweep import Sweep  # here, since it imports this file
+
+        if Sweep.current is not None:
+            Sweep.current.expected = len(jobs)
         return list(self.split_overrides_to_chunks(jobs, max_batch_size))
 
 

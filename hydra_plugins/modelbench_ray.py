@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -60,6 +60,8 @@ class Ray(Launcher):
         """Run the jobs, and wait for all of them."""
         setup_globals()
         ray = self._started()
+        if self.num_gpus > ray.cluster_resources().get("GPU", 0):
+            self._refuse(f"hydra.launcher.num_gpus={self.num_gpus}: the cluster has fewer")
         cpus = self.num_cpus
         if cpus is None:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -68,12 +70,16 @@ class Ray(Launcher):
             )
             cpus = min(each)
         remote = ray.remote(num_cpus=cpus, num_gpus=self.num_gpus, max_retries=0)(_run)
-        sent = [
-            remote.remote(self._context, self._job(overrides, number), self._task,
-                          Singleton.get_state())
-            for number, overrides in enumerate(job_overrides, initial_job_idx)
-        ]  # fmt: skip
-        return [_received(ray, job) for job in sent]
+        folder = Path(self._config.hydra.sweep.dir).absolute()
+        sent = []
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            job = self._job(overrides, number)
+            file = folder / str(job.hydra.sweep.subdir) / "results.json"
+            # What it had found, for a job that goes on where the folder is not shared.
+            before = file.read_bytes() if file.is_file() else None
+            state = Singleton.get_state()
+            sent.append(remote.remote(self._context, job, self._task, state, before))
+        return [_received(ray, job, folder) for job in sent]
 
     def _started(self) -> Any:
         """Return Ray, connected; ends the program with a message where there is none."""
@@ -94,6 +100,9 @@ class Ray(Launcher):
             )
         else:
             return ray
+        return self._refuse(why)
+
+    def _refuse(self, why: str) -> NoReturn:
         from modelbench.sinks.console import refuse
 
         refuse([f"hydra/launcher=ray: {why}"])
@@ -116,13 +125,17 @@ def _reach(address: str | None) -> None:
 
 
 def _run(
-    context: HydraContext, config: DictConfig, task: TaskFunction, state: Any
+    context: HydraContext, config: DictConfig, task: TaskFunction, state: Any, before: bytes | None
 ) -> tuple[JobReturn, bytes | None]:
     """Run a job on the cluster; return what it wrote, too, where the folder is not shared."""
     setup_globals()
     Singleton.set_state(state)
     HydraConfig.instance().set_config(config)
-    shared = (Path(config.hydra.sweep.dir) / "sweep.json").is_file()
+    folder, subdir = Path(config.hydra.sweep.dir), str(config.hydra.sweep.subdir)
+    shared = (folder / "sweep.json").is_file()
+    if before is not None and not shared:
+        (folder / subdir).mkdir(parents=True, exist_ok=True)
+        (folder / subdir / "results.json").write_bytes(before)
     ended = run_job(
         hydra_context=context, task_function=task, config=config, job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
@@ -130,13 +143,12 @@ def _run(
     if shared:
         return ended, None
     content = io.BytesIO()
-    folder = Path(config.hydra.sweep.dir)
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        archive.add(folder / config.hydra.sweep.subdir, arcname=config.hydra.sweep.subdir)
+        archive.add(folder / subdir, arcname=subdir)
     return ended, content.getvalue()
 
 
-def _received(ray: Any, job: Any) -> JobReturn:
+def _received(ray: Any, job: Any, folder: Path) -> JobReturn:
     """Wait for a job; one whose process or machine died is a failed job, as its results tell."""
     from hydra.core.utils import JobStatus
 
@@ -147,7 +159,6 @@ def _received(ray: Any, job: Any) -> JobReturn:
         ended.return_value = error
         return ended
     if content is not None:
-        folder = Path(HydraConfig.get().sweep.dir)
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(folder, filter="data")
     return ended  # type: ignore[no-any-return]

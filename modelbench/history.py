@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     found = past(metric, wanted, folders)
     better = meaning(metric, unit_of(metric)).better
     terminal().print(table(metric, found, better))
+    args.html.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.html, page(metric, found, better))
     written = [str(args.html), *drawn(args.html.stem, chart(metric, found), args.html.parent)]
     if args.otava:

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from modelbench.results import Job, JobStatus, Result, Summary
-from modelbench.results.reading import UnreadableError, read_json, read_results, results_files
+from modelbench.results.reading import (
+    SWEEP,
+    UnreadableError,
+    read_json,
+    read_results,
+    results_files,
+)
 from modelbench.sinks.mlflow import MLflow
-
-SWEEP = "sweep.json"
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Upload:
     def sweep(self, file: Path) -> None:
         """Record a sweep's parent run, unless it is there."""
         sweep = read_json(file)
+        if not isinstance(sweep, dict) or not {"id", "status", "jobs"} <= sweep.keys():
+            raise UnreadableError(f"{file}: no summary of a sweep of modelbench")
         tracker = MLflow(self.uri, self.experiment)
         run_id = tracker.open_sweep(sweep["id"], file.parent, {}, again=True)
         statuses = [row["status"] for row in sweep["jobs"]]
@@ -45,17 +51,16 @@ class Upload:
         """Record a job, unless the whole of it is there; what is there in part is replaced."""
         found = read_results(file)
         tracker = MLflow(self.uri, self.experiment)
-        if "id" in found and tracker.has(found["id"], file.parent):
+        if tracker.has(found["id"], file.parent):
             self.there += 1
             return
         names = ("name", "model", "test", "device", "precision", "axes", "seed", "config",
-                 "command", "sweep_id", "number", "environment")  # fmt: skip
+                 "command", "sweep_id", "number", "environment", "id")  # fmt: skip
         job = Job(
             **{name: found[name] for name in names},
             directory=file.parent,
             parent_run_id=self.parents.get(found["sweep_id"]),
             earlier=(),
-            **({"id": found["id"]} if "id" in found else {}),
         )
         results = [Result.restored(stage, entry) for stage, entry in found["stages"].items()]
         tracker.open(job)

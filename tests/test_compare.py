@@ -14,7 +14,7 @@ import pytest
 from documents import document, stage, write
 
 from modelbench import compare as program
-from modelbench.execution.comparing.commands import parted, words_of
+from modelbench.execution.comparing.commands import parted
 from modelbench.measurement.comparison.comparison import (
     Comparison,
     NotComparableError,
@@ -24,6 +24,9 @@ from modelbench.measurement.comparison.comparison import (
 from modelbench.measurement.comparison.effect import Effect, spread_over
 from modelbench.measurement.comparison.meaning import meaning
 from modelbench.measurement.timing.record import ASSUMED
+from modelbench.results import Result
+from modelbench.results.commands import words_of
+from modelbench.results.reading import read_results, value_of
 from modelbench.sinks.comparison.page import page
 from modelbench.sinks.comparison.text import markdown, plain
 
@@ -227,6 +230,63 @@ def test_sweeps_are_compared_job_by_job() -> None:
         compare(sweep([8, 16], {}), sweep([32, 64], {}))
 
 
+def test_a_candidate_that_was_killed_or_lacks_jobs_is_no_good_news() -> None:
+    """A stage that it never came to is a regression; of a missing job nothing can be told."""
+    killed = document(params=1) | {"status": "running"}
+    found = compare([document(processes(10), params=1)], [killed])
+    assert found.regressions == ["benchmark: passed, and was not reached: its process was killed"]
+    both = [document(processes(10), SURE) | {"axes": {"image_size": n}} for n in (8, 16)]
+    less = compare(both, both[:1])
+    assert (less.regressions, less.status) == ([], 3)
+
+
+def test_jobs_that_differ_in_keys_of_the_model_are_matched_by_their_words() -> None:
+    """In whatever order they ran, and where one is missing."""
+
+    def job(depth: int, times: float = 1.0) -> dict[str, Any]:
+        words = f"python -m modelbench model=toy model.depth={depth} tracker=none"
+        return document(processes(10 * depth * times), SURE) | {"command": words}
+
+    found = compare([job(3), job(4), job(5)], [job(5), job(4)])
+    assert [pair.job.rpartition(" ")[2] for pair in found.pairs] == [
+        "model.depth=4", "model.depth=5"
+    ]  # fmt: skip
+    assert not found.regressions
+    assert len(found.unmatched) == 1
+
+
+def test_metrics_of_accelerators_and_of_nothing() -> None:
+    """Times in the stream are parts of others; what is 0 in one run is no sure regression."""
+    made = document(processes(10), SURE)
+    metrics = made["stages"]["benchmark"]["metrics"]
+    metrics["benchmark/forward/stream_p50_ms"] = {"value": 9.0, "unit": "ms"}
+    other = copy.deepcopy(made)
+    made["stages"]["memory"] = stage({"memory/inference_peak_mib": (0.0, "MiB")})
+    other["stages"]["memory"] = stage({"memory/inference_peak_mib": (0.004, "MiB")})
+    found = compare([made], [other])
+    assert effect(found, "memory/inference_peak_mib").verdict == "AMBIGUOUS"
+    assert found.status == 0
+
+
+def test_older_results_lack_keys(tmp_path: Path) -> None:
+    """Which are filled in, and nothing falls over them."""
+    made = document(processes(10), SURE)
+    for key in ("environment", "config", "command", "reason", "name", "test", "seed"):
+        del made[key]
+    for entry in made["stages"].values():
+        for key in ("series", "curves", "reason", "seconds", "warnings", "artifacts"):
+            entry.pop(key)
+        for metric in entry["metrics"].values():
+            del metric["unit"]
+    file = write(tmp_path / "old", made) / "results.json"
+    found = read_results(file)
+    assert found["id"] == read_results(file)["id"]
+    assert value_of(found, "image_size") == 8 and value_of(found, "model") == "toy"
+    assert value_of(found, "model.depth") is None
+    assert compare([found], [found | {"status": "failed"}]).effects
+    assert Result.restored("x", {**found["stages"]["benchmark"], "new": 1}).status == "passed"
+
+
 def test_calibration_knows_the_spread() -> None:
     """By which a small effect is told, or a large one is not."""
     narrow = spread_over([10, 10.01, 9.99, 10.0], [10.3], "")
@@ -350,7 +410,7 @@ def test_a_sweep_with_a_broken_job(folders: Path, capsys: pytest.CaptureFixture[
             content["axes"]["image_size"] = 8 * (number + 1)
             write(folders / side / str(number), content)
     (folders / "two" / "1" / "results.json").write_text('{"schema": 1', encoding="utf-8")
-    assert run("one", "two") == 0
+    assert run("one", "two") == 3  # of the job that is missing, nothing can be told
     out, err = capsys.readouterr()
     assert "left out: two/1/results.json: cut short" in err.replace("\\", "/")
     assert "image_size=16 (baseline only)" in out
@@ -393,11 +453,32 @@ def test_runs_of_mlflow(
     assert "latest batch_size=4: no such run" in capfd.readouterr().err
 
 
+def test_runs_of_mlflow_without_results(
+    command: Callable[..., Any], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Are passed over, since they were killed; words that MLflow cannot look for are refused."""
+    from mlflow import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    done = command("model=toy", "test=structure", tracker="mlflow")
+    client = MlflowClient(f"sqlite:///{done.folder / 'outputs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("modelbench")
+    assert experiment is not None
+    lost = client.create_run(experiment.experiment_id, tags={"kind": "job", "model": "toy"})
+    client.set_terminated(lost.info.run_id, "KILLED")
+    assert run("latest model=toy", "latest") == 0
+    assert run(lost.info.run_id, "latest") == 2
+    assert "but without a results.json" in capfd.readouterr().err
+    assert run("latest model=o'brien", "latest") == 2
+    assert "nothing with quotes in it" in capfd.readouterr().err
+
+
 def test_words_of_a_command() -> None:
     """Whichever way it is written; where results go is not what is measured."""
     assert words_of("python -m modelbench model=unet tracker=none") == ["model=unet"]
     assert words_of("modelbench model=unet hydra.run.dir=x") == ["model=unet"]
     assert words_of("model=unet 'text=a b'") == ["model=unet", "text=a b"]
+    assert words_of('model=unet text="a b" "x=\\"y\\""') == ["model=unet", "text=a b", 'x="y"']
     overrides, (folder,) = parted(["a=1", "--config-dir", "x", "b=2"])
     assert overrides == ["a=1", "b=2"]
     assert folder == Path("x").absolute()

@@ -94,6 +94,7 @@ def test_a_command_against_itself_and_slowed_down(capfd: pytest.CaptureFixture[s
         ([TOY, f"{TOY} precision=int9"], "precision=int9: unknown precision"),
         (["nothing", TOY], "nothing: no folder, and no command such as"),
         ([".", TOY], ".: a folder, but no command to run in it"),
+        (["x" * 300, TOY], "xxx: no folder, and no command such as"),
     ],
 )
 def test_wrong_sides(sides: list[str], said: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from modelbench.execution.device_lock import RUNNING, alone_on, known_here, othe
 from modelbench.execution.schedule import Schedule
 from modelbench.results import Result
 from modelbench.system.cache import FOLDER
+from modelbench.system.processes import since_boot
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "launchers"
 WORDS = ["--multirun", "model=toy", "test=[fine]", "batch_size=1,2", "tracker=none"]
@@ -101,16 +102,16 @@ def test_other_jobs_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert others_here() == 0
     with known_here():
         assert others_here() == 0
-        folder = tmp_path / RUNNING
+        (folder,) = (tmp_path / RUNNING).iterdir()
         parent = psutil.Process(os.getppid())
-        (folder / str(parent.pid)).write_text(f"{parent.create_time()}", encoding="ascii")
+        (folder / str(parent.pid)).write_text(f"{since_boot(parent)}", encoding="ascii")
         (folder / "999999").write_text("1.0", encoding="ascii")
         (folder / "1").write_text("no time", encoding="ascii")
         assert others_here() == 1
         assert sorted(file.name for file in folder.iterdir()) == sorted(
             [str(os.getpid()), str(parent.pid)]
         )
-    assert not (tmp_path / RUNNING / str(os.getpid())).exists()
+    assert not (folder / str(os.getpid())).exists()
 
 
 def test_timings_beside_another_job_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from conftest import CONFIGS, Command
 
+from modelbench import upload
 from modelbench.sinks.mlflow_store import Store, _open
 
 if TYPE_CHECKING:
@@ -305,3 +306,29 @@ def test_a_store_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     assert Store.open(None, None) is Store.open(None, None)
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_an_upload_that_is_repeated(
+    folder: Path, command: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Adds nothing; results that have changed since take the place of what was there."""
+    done = command("model=toy", "test=fine")
+    told = []
+    for status in ("passed", "passed", "killed"):
+        document = json.loads(done.files[0].read_text(encoding="utf-8"))
+        if document["status"] != status:
+            text = json.dumps({**document, "status": status})
+            done.files[0].write_text(text, encoding="utf-8")
+        with pytest.raises(SystemExit):
+            upload.main([str(done.files[0].parent)])
+        told.append(capfd.readouterr().out.strip())
+        (run,) = runs(folder)
+        assert run.info.status == {"passed": "FINISHED", "killed": "KILLED"}[status]
+    assert told == [
+        "uploaded 1 of 1 jobs", "uploaded 0 of 1 jobs, 1 were there", "uploaded 1 of 1 jobs"
+    ]  # fmt: skip
+    (folder / "sweep.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        upload.main([str(folder)])
+    assert ended.value.code == 1
+    assert "no summary of a sweep of modelbench" in capfd.readouterr().out

@@ -18,8 +18,17 @@ import pytest
 from conftest import CONFIGS, Command, Done
 
 from hydra_plugins.modelbench_jobs import ordered
-from modelbench.execution.resuming import changed, finished, unlike, wanted
-from modelbench.results import Result
+from modelbench.execution.cli.plan import plan
+from modelbench.execution.resuming import (
+    asked,
+    changed,
+    finished,
+    hydras_own,
+    lock_of,
+    wanted,
+)
+from modelbench.results import Job, Result, Summary
+from modelbench.sinks.files import Files
 
 WORDS = ["--multirun", "model=toy", "batch_size=1,2,3"]
 
@@ -128,6 +137,70 @@ def test_what_cannot_be_resumed(command: Command, tmp_path: Path) -> None:
     assert "cut short or edited by hand" in refused.err
 
 
+def test_how_it_was_launched_is_kept(command: Command) -> None:
+    """Hydra's own words, too: its launcher, and not where it ran."""
+    words = ["hydra.sweep.dir='a'", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1",
+             "hydra.mode=MULTIRUN", "hydra.callbacks.sweep.again='failed'"]  # fmt: skip
+    assert hydras_own(words) == words[1:3]
+    done = command(*WORDS, "test=[fine]", "hydra/launcher=basic")
+    assert read(sweep_of(done) / "sweep.json")["hydra"] == ["hydra/launcher=basic"]
+    folder = sweep_of(done)
+    assert command("--multirun", f"resume={folder}", tracker="").status == 0
+    with lock_of(folder):
+        refused = command("--multirun", f"resume={folder}", tracker="")
+    assert "the sweep is still running" in refused.err
+
+
+def test_a_large_sweep_that_was_ended_early(command: Command) -> None:
+    """Its jobs are not all known beforehand; each is checked when its turn comes."""
+    sizes = ",".join(map(str, range(1, 10)))
+    words = ["model=toy", f"batch_size={sizes}", f"seed={sizes}", "test=[fine]"]
+    done = command("--multirun", "model=toy", "batch_size=1,2", "seed=1,2", "test=[fine]")
+    folder = sweep_of(done)
+    about = read(folder / "sweep.json")
+    about["overrides"] = [*(w for w in about["overrides"] if "=" in w and w.split("=")[0] not in
+                            {"model", "batch_size", "seed", "test"}), *words]  # fmt: skip
+    (folder / "sweep.json").write_text(json.dumps(about), encoding="utf-8")
+    resumed, overrides = asked([f"resume={folder}"], None, multirun=True)
+    made = plan(overrides, [CONFIGS], multirun=True, dry=True, resumed=resumed)
+    assert made.errors == []
+
+
+def test_a_job_that_is_stopped_again_keeps_what_it_had(tmp_path: Path) -> None:
+    """Also stages that would have come later."""
+    had = [Result(name, "passed", 1.0) for name in ("structure", "benchmark")]
+    job = Job("n", "m", "t", "cpu", "fp32", {}, 0, {}, "c", tmp_path, earlier=had)
+    files = Files()
+    files.open(job)
+    files.close(Summary("killed", [Result("algorithm", "failed", 1.0, "no"), had[0]], "stopped"))
+    assert list(read(tmp_path / "results.json")["stages"]) == [
+        "algorithm", "structure", "benchmark"
+    ]  # fmt: skip
+
+
+def test_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is said once; the file has what came before."""
+    job = Job("n", "m", "t", "cpu", "fp32", {}, 0, {}, "c", tmp_path)
+    files = Files()
+    files.open(job)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", _full)
+        for stage in ("structure", "memory"):
+            files.record(Result(stage, "passed", 1.0))
+    assert files.lost
+    assert capsys.readouterr().err.count("cannot be written (No space left on device)") == 1
+    assert read(tmp_path / "results.json")["status"] == "running"
+    files.close(Summary("passed", []))
+    assert not files.lost
+    assert list(read(tmp_path / "results.json")["stages"]) == ["structure", "memory"]
+
+
+def _full(*_: Any, **__: Any) -> int:
+    raise OSError(28, "No space left on device")
+
+
 def test_the_order_of_jobs(command: Command) -> None:
     """By a seed, the same each time; sweeps go on in it."""
     jobs = [[f"a={n}"] for n in range(20)]
@@ -171,7 +244,6 @@ def test_what_a_worker_finds_out_is_no_other_configuration() -> None:
     now = {"model": {**model, "weights": "pretrained", "checkpoint": "org/a"}}
     assert changed(fetched, now) == []
     assert changed(None, now) == []
-    assert callable(unlike)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")

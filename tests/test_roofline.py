@@ -196,7 +196,7 @@ def test_growth_over_processes() -> None:
     assert short.rate == pytest.approx(2 / short.p50_ms * 1e3)
     assert long.p50_ms == 300
     report = Report()
-    Grown("forward", "batch_size", found).add(report, ASSUMED)
+    Grown("forward", "batch_size", found).add(report, ASSUMED, shared=True)
     low, high = (report.curves[f"forward/batch_ci95_{end}_ms"] for end in ("low", "high"))
     assert list(low) == list(high) == [1]
     assert low[1] < short.p50_ms < high[1]

@@ -22,8 +22,9 @@ def composed(words: Sequence[str], folders: Sequence[Path], place: Path) -> Job:
     from omegaconf.errors import OmegaConfBaseException
 
     from modelbench.config import schema
+    from modelbench.config.quoting import with_number
     from modelbench.config.validate import Checked, check
-    from modelbench.execution.cli.overrides import as_typed, with_number
+    from modelbench.execution.cli.overrides import as_typed
     from modelbench.execution.cli.plan import plan
     from modelbench.execution.job import described
 
@@ -47,8 +48,8 @@ def composed(words: Sequence[str], folders: Sequence[Path], place: Path) -> Job:
 def _config(words: Sequence[str], folders: Sequence[Path]) -> DictConfig:
     from hydra import compose, initialize_config_dir
 
+    from modelbench.config.quoting import quoted
     from modelbench.config.schema import CONF
-    from modelbench.execution.cli.overrides import quoted
 
     paths = ",".join(quoted(f"file://{each}") for each in folders)
     search = [f"hydra.searchpath=[{paths}]"] if folders else []

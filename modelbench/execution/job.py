@@ -68,7 +68,7 @@ def job(config: DictConfig) -> None:
             raise ConfigurationError(checked.errors)
         about = with_weights(about)
         # Before anything heavy starts, which would disturb the job that has the device.
-        with known_here(), alone_on(about.device, directory.parent if about.sweep_id else None):
+        with alone_on(about.device, directory.parent if about.sweep_id else None), known_here():
             start_server(ahead(about.config))
             if tracker:
                 tracker.prepare(about.directory)

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from modelbench.config.quoting import quoted, with_number
 from modelbench.results import Result
 from modelbench.results.differences import differing
 from modelbench.results.reading import (
     FILE,
+    SWEEP,
     UnreadableError,
     read_json,
     read_results,
     results_files,
 )
 
-SWEEP = "sweep.json"
 KEYS = {"resume": "missing or failed", "retry": "failed"}
 """What a command line says -> the jobs that are run."""
 
@@ -37,12 +40,14 @@ class Asked:
     """Those that it was started with."""
     config_dir: str | None
     """Likewise."""
+    hydra: list[str]
+    """Likewise: Hydra's own, such as its launcher."""
 
     @property
     def places(self) -> list[str]:
         """The overrides by which Hydra goes on in its folder."""
-        folder = str(self.folder).replace("'", "\\'")
-        return [f"hydra.sweep.dir='{folder}'", f"hydra.callbacks.sweep.again='{self.again}'"]
+        again = [f"hydra.callbacks.sweep.again={quoted(self.again)}"]
+        return [f"hydra.sweep.dir={quoted(str(self.folder))}", *again]
 
 
 def asked(
@@ -57,6 +62,7 @@ def asked(
     rest = [word for word in words if word not in found]
     if not found:
         return None, rest
+    rest = [single for word in rest for single in with_number(word)]
     key, _, folder = found[-1].partition("=")
     if len(found) > 1:
         raise NoSweepError(f"{' '.join(found)}: expected one of them")
@@ -65,7 +71,8 @@ def asked(
     place = Path(folder.strip("'\"")).absolute()
     try:
         sweep = read_json(place / SWEEP)
-        started, own = list(sweep["overrides"]), sweep["config_dir"]
+        hydra = list(sweep["hydra"])
+        started, own = [*hydra, *sweep["overrides"]], sweep["config_dir"]
     except (UnreadableError, KeyError, TypeError) as error:
         what = "has jobs, but no" if results_files(place) else "has no"
         raise NoSweepError(
@@ -77,9 +84,32 @@ def asked(
             f"{key}={folder}: the sweep was started with {_only(started, rest)}, and now there is "
             f"{_only(rest, started)}; leave all that away to go on with it, or start another one"
         )
-    if config_dir is not None and Path(config_dir).absolute() != Path(own or "").absolute():
+    if _in_use(place):
+        raise NoSweepError(f"{key}={folder}: the sweep is still running")
+    if config_dir is not None and Path(config_dir).resolve() != Path(own or "").resolve():
         raise NoSweepError(f"{key}={folder}: the sweep was started with --config-dir {own}")
-    return Asked(place, KEYS[key], started, own), started
+    return Asked(place, KEYS[key], started, own, hydra), started
+
+
+def lock_of(folder: Path) -> FileLock:
+    """Return the lock that a sweep's launcher holds while it runs."""
+    return FileLock(folder / ".sweep.lock")
+
+
+def _in_use(folder: Path) -> bool:
+    try:
+        with lock_of(folder).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # a folder that cannot be written, which is said later
+        return False
+
+
+def hydras_own(overrides: Sequence[str]) -> list[str]:
+    """Return those of Hydra's overrides that say how jobs are launched, and not where."""
+    places = ("hydra.sweep.dir", "hydra.callbacks", "hydra.mode", "hydra.searchpath")
+    return [word for word in overrides if not word.startswith(places)]
 
 
 def _only(words: Sequence[str], others: Sequence[str]) -> str:
@@ -131,11 +161,9 @@ def changed(document: Mapping[str, Any] | None, config: Mapping[str, Any]) -> li
 def unlike(sweep: Asked, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return how the jobs that a sweep's words now stand for differ from those that it has run.
 
-    Each of those in its folder has to be among them; a large sweep's are not all known beforehand.
+    Each of those in its folder has to be among them.
     """
     documents = [earlier(file.parent) for file in results_files(sweep.folder)]
-    if len(jobs) < len(documents):
-        return []
     found = []
     for document in documents:
         if document is None:

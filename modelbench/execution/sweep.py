@@ -16,10 +16,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from modelbench.execution.rerun import command_line, own_folders
-from modelbench.execution.resuming import SWEEP, earlier, wanted
+from modelbench.execution.resuming import KEYS, earlier, hydras_own, lock_of, wanted
 from modelbench.results import JobStatus
+from modelbench.results.commands import words_of
 from modelbench.results.json_file import write_json, write_text
-from modelbench.results.reading import read_json, results_files
+from modelbench.results.reading import SWEEP, read_json, results_files
 from modelbench.sinks.console import shortened, terminal
 from modelbench.sinks.page import REPORT
 from modelbench.sinks.tables import sweep_table
@@ -43,11 +44,16 @@ class Sweep(Callback):
         self._tracker: Any = None
         self._command = ""
         self._about: dict[str, Any] = {}
+        self._lock: Any = None
+        self.expected: int | None = None
+        """Jobs that the sweep consists of, as its sweeper says."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Open the parent run, or go on with it."""
         self._directory = Path(config.hydra.sweep.dir).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_of(self._directory)
+        self._lock.acquire()
         before = read_json(self._directory / SWEEP) if self.again else {}
         self.id = before.get("id") or f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
         Sweep.current = self
@@ -56,6 +62,7 @@ class Sweep(Callback):
         self._about = {
             "id": self.id, "command": self._command, "overrides": overrides,
             "config_dir": next(map(str, own_folders(config.hydra)), None),
+            "hydra": hydras_own(config.hydra.overrides.hydra),
         }  # fmt: skip
         # Written first: whatever ends the sweep, it can go on.
         write_json(self._directory / SWEEP, {**self._about, "status": "running", "jobs": []})
@@ -87,15 +94,16 @@ class Sweep(Callback):
         job_return.cfg = job_return.hydra_cfg = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the open tracker behind: it belongs to the process that launches."""
-        return {**self.__dict__, "_tracker": None}
+        """Leave tracker and lock behind: they belong to the process that launches."""
+        return {**self.__dict__, "_tracker": None, "_lock": None}
 
     def finish(self, killed: str | None) -> JobStatus:
         """Write and print the summary, end the parent run, and tell how the sweep ended."""
         rows = self._rows()
         counts = Counter(row["status"] for row in rows)
         status: JobStatus = "failed" if counts["passed"] < len(rows) else "passed"
-        if killed or not rows:
+        missing = 0 if self.again == KEYS["retry"] else (self.expected or 0) - len(rows)
+        if killed or not rows or missing > 0:
             status = "killed" if killed else "failed"
         with held_back():
             content = {**self._about, "status": status, "jobs": rows}
@@ -108,11 +116,18 @@ class Sweep(Callback):
         out.print()
         out.print(sweep_table(rows))
         where = shortened(self._directory)
+        if missing > 0:
+            out.print(
+                f"\n{missing} of {self.expected} jobs left no results; --multirun resume={where} "
+                "runs them", soft_wrap=True, markup=False,
+            )  # fmt: skip
         out.print(f"\nThe sweep's files are in {where}", soft_wrap=True, markup=False)
         if (self._directory / REPORT).is_file():
             out.print(f"Report: {where / REPORT}", soft_wrap=True, markup=False)
         if self._tracker is not None and (hint := self._tracker.hint()):
             out.print(hint, soft_wrap=True, markup=False)
+        if self._lock is not None:
+            self._lock.release()
         return status
 
     def _written(self, content: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
@@ -163,6 +178,9 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
         for name, metric in result["metrics"].items()
     }
     about = {key: found[key] for key in ("name", "model", "test", "device", "precision")}
+    told = {"model", "test", "device", "precision", *found["axes"]}
+    other = [word for word in words_of(found["command"]) if word.partition("=")[0] not in told]
+    about["options"] = " ".join(word for word in other if "=" in word and word[:6] != "hydra.")
     ended = {"status": status, "reason": reason}
     return {"job": found["number"], **about, **ended, **found["axes"], **metrics}
 

@@ -92,6 +92,8 @@ class HfDataset:
 
     def _place(self, label: int) -> int:
         own = self._own_names
+        if label < 0:
+            raise ValueError(f"folder={self.folder}: a row of {self.label} has no label ({label})")
         return self.classes.index(own[label]) if self.classes and own else label
 
 

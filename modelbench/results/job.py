@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -31,6 +32,7 @@ class Job:
     environment: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid4().hex)
     """Tells it from all others, wherever it is recorded; a job that is resumed keeps it."""
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     earlier: Sequence[Result] | None = None
     """Of a job that is resumed, what it had found; these stages are not run again."""
     sweep_id: str | None = None
@@ -54,6 +56,7 @@ def document(job: Job, summary: Summary) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "id": job.id,
+        "started": job.started,
         "status": summary.status,
         "reason": summary.reason,
         "name": job.name,

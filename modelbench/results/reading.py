@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from modelbench.results.job import SCHEMA
 
-FILE = "results.json"
+FILE, SWEEP = "results.json", "sweep.json"
+ARTIFACTS = "mlartifacts"
+LATER: Mapping[str, Any] = {
+    "reason": None, "test": "", "seed": 0, "command": "", "sweep_id": None, "number": None,
+    "environment": {}, "config": {},
+}  # fmt: skip
+"""Keys that a document may lack."""
+STAGE: Mapping[str, Any] = {
+    "seconds": 0.0, "reason": None, "series": {}, "curves": {}, "details": {}, "warnings": [],
+    "artifacts": [],
+}  # fmt: skip
+"""Keys that a stage may lack."""
 NEEDED = ("schema", "status", "model", "device", "precision", "axes", "stages")
 
 
@@ -18,13 +31,40 @@ class UnreadableError(ValueError):
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """Return what a `results.json` holds; raises UnreadableError with what is wrong with it."""
+    """Return what a `results.json` holds; raises UnreadableError with what is wrong with it.
+
+    What older versions did not write is filled in.
+    """
     found = read_json(file)
     wrong = next(_wrong(found), None)
     if wrong:
         raise UnreadableError(f"{file}: {wrong}")
-    document: dict[str, Any] = found
-    return document
+    stages = {name: {**STAGE, **stage} for name, stage in found["stages"].items()}
+    return {**LATER, "name": found["model"], "id": digest(file)[:32], **found, "stages": stages}
+
+
+def digest(file: Path) -> str:
+    """Return what tells a file's content from others."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def value_of(document: Mapping[str, Any], key: str) -> Any:
+    """Return what a job was run with, by its name: `model`, `image_size`, `model.depth`."""
+    if key in document["axes"]:
+        return document["axes"][key]
+    if key in document and not isinstance(document[key], Mapping):
+        return document[key]
+    node: Any = document["config"]
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def started(document: Mapping[str, Any], file: Path) -> datetime:
+    """Return when a job was started; of older results, when they were written."""
+    if document.get("started"):
+        return datetime.fromisoformat(document["started"])
+    return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 
 def read_json(file: Path) -> Any:
@@ -43,8 +83,12 @@ def read_json(file: Path) -> Any:
 
 
 def results_files(folder: Path) -> list[Path]:
-    """Return the results below a folder, of a sweep in the order of its jobs."""
-    return sorted(folder.rglob(FILE), key=_place)
+    """Return the results below a folder, of a sweep in the order of its jobs.
+
+    Those that MLflow keeps copies of are left out.
+    """
+    found = [file for file in folder.rglob(FILE) if ARTIFACTS not in file.relative_to(folder).parts]
+    return sorted(found, key=_place)
 
 
 def _place(file: Path) -> tuple[Any, ...]:
@@ -77,10 +121,12 @@ def _wrong(found: Any) -> Iterator[str]:
 
 
 def _wrong_stage(name: str, stage: Any) -> Iterator[str]:
-    if not isinstance(stage, Mapping) or not isinstance(stage.get("metrics"), Mapping):
+    fine = isinstance(stage, Mapping) and isinstance(stage.get("status"), str)
+    if not fine or not isinstance(stage.get("metrics"), Mapping):
         yield f"stages.{name}: expected a stage with its metrics (edited by hand?)"
         return
     for metric, entry in stage["metrics"].items():
         value = entry.get("value") if isinstance(entry, Mapping) else None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        if not good or not isinstance(entry.get("unit", ""), str):
             yield f"stages.{name}.metrics.{metric}: expected a number (edited by hand?)"

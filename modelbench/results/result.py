@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from modelbench.results.report import Further, Metric, Report
@@ -98,12 +98,16 @@ class Result:
     @classmethod
     def restored(cls, stage: str, entry: Mapping[str, Any]) -> Result:
         """Return the result that an entry in `results.json` was written of."""
-        metrics = {name: Metric(**metric) for name, metric in entry["metrics"].items()}
+        metrics = {
+            name: Metric(metric["value"], metric.get("unit", ""))
+            for name, metric in entry["metrics"].items()
+        }
         curves = {
             name: {int(size): value for size, value in points.items()}
             for name, points in entry.get("curves", {}).items()
         }
-        plain = {key: value for key, value in entry.items() if key != "unfinished"}
+        known = {each.name for each in fields(cls)} - {"stage"}
+        plain = {key: value for key, value in entry.items() if key in known}
         return cls(stage, **{**plain, "metrics": metrics, "curves": curves})
 
 

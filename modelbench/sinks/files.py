@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.markup import escape
 
 from modelbench.results import Job, Result, Summary, document
@@ -35,8 +37,10 @@ class Files:
         self._write(Summary("running", [*self._results.values()]))
 
     def close(self, summary: Summary) -> None:
-        """Write how the job ended."""
-        self._write(summary)
+        """Write how the job ended; what it had found before it was resumed is not lost."""
+        ran = {result.stage: result for result in summary.results}
+        before = [each for stage, each in self._results.items() if stage not in ran]
+        self._write(replace(summary, results=[*ran.values(), *before]))
         self.closed = True
 
     def _write(self, summary: Summary) -> None:

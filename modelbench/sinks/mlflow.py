@@ -14,6 +14,7 @@ from rich.markup import escape
 
 import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
+from modelbench.results.reading import FILE, digest
 from modelbench.sinks.console import terminal
 from modelbench.sinks.mlflow_store import HOUR_S, JOB, RECORDED, Store, owner
 from modelbench.sinks.page import REPORT
@@ -61,6 +62,7 @@ class MLflow:
             "torch_version": str(job.environment["versions"].get("torch")),
             "git_dirty": str(job.environment["git_dirty"]),
             JOB: job.id,
+            "machine": str(job.environment.get("gpu") or job.environment.get("cpu") or ""),
         }
         if job.environment["git_commit"]:
             tags["mlflow.source.git.commit"] = job.environment["git_commit"]
@@ -81,9 +83,9 @@ class MLflow:
         self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {}, {})
 
     def has(self, job_id: str, directory: Path) -> bool:
-        """Return whether the whole of a job is in the store."""
-        self._directory = directory
-        return bool(self._try(lambda store: store.recorded(job_id), needs_run=False))
+        """Return whether the whole of a job is in the store, as it now is on disk."""
+        self._directory, now = directory, digest(directory / FILE)
+        return bool(self._try(lambda store: store.recorded(job_id, now), needs_run=False))
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
@@ -202,10 +204,15 @@ class MLflow:
     def _end(self, status: JobStatus) -> None:
         def end(store: Store) -> None:
             store.client.set_tag(self._run_id, "status", status)
-            store.client.set_tag(self._run_id, RECORDED, "whole")
+            store.client.set_tag(self._run_id, RECORDED, self._digest())
             store.client.set_terminated(self._run_id, STATUS[status])
 
         self._try(end)
+
+    def _digest(self) -> str:
+        """Return what tells the recorded results from others of the same job."""
+        file = self._directory / FILE
+        return digest(file) if file.is_file() else "whole"
 
     def _try(self, act: Callable[[Store], T], *, needs_run: bool = True) -> T | None:
         """Do something with the store; whatever fails is said once, and ends the recording."""

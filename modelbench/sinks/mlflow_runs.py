@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from modelbench.results.reading import FILE
@@ -14,6 +16,9 @@ from modelbench.sinks.mlflow_store import Store, local_store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
+
+_KEPT: list[TemporaryDirectory[str]] = []
 TAGS = {"model", "test", "device", "precision", "status"}
 PAGE = 500
 """Runs that a search returns at a time."""
@@ -38,22 +43,31 @@ def files_of_run(run_id: str) -> list[Path]:
 
     try:
         run = store.client.get_run(run_id)
-        if run.data.tags.get("kind") != "sweep":
-            return [_downloaded(store.client, run_id)]
-        sweep = run.data.tags["sweep_id"]
-        jobs = runs_of(store, f"tags.sweep_id = '{sweep}' and tags.kind = 'job'")
-        return [_downloaded(store.client, job.info.run_id) for job in jobs]
     except (MlflowException, OSError) as error:
         why = str(error).partition("\n")[0]
         raise NotInStoreError(f"run {run_id}: not in {store.uri} ({why})") from error
+    runs = [run]
+    if run.data.tags.get("kind") == "sweep":
+        own = replace(store, experiment_id=run.info.experiment_id)
+        query = f"tags.sweep_id = '{run.data.tags['sweep_id']}' and tags.kind = 'job'"
+        runs = list(runs_of(own, query))
+    found = [file for each in runs if (file := _downloaded(store.client, each.info.run_id))]
+    if not found:
+        raise NotInStoreError(f"run {run_id}: in {store.uri}, but without a {FILE}")
+    return found
 
 
 def latest_run(wanted: Mapping[str, str], back: int = 0) -> list[Path]:
-    """Return the results of the latest job that has ended and fits, or of one so many before it."""
+    """Return the results of the latest job that has ended and fits, or of one so many before it.
+
+    Raises NotInStoreError.
+    """
     store = _opened()
-    for place, run in enumerate(runs_of(store, _query(wanted))):
-        if place == back:
-            return [_downloaded(store.client, run.info.run_id)]
+    for run in runs_of(store, _query(wanted)):
+        file = _downloaded(store.client, run.info.run_id)
+        if file is not None and back == 0:
+            return [file]
+        back -= file is not None
     return []
 
 
@@ -82,9 +96,17 @@ def _opened() -> Store:
         raise NotInStoreError(f"the MLflow store cannot be opened: {error}") from error
 
 
-def _downloaded(client: MlflowClient, run_id: str) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="modelbench-"))
-    return Path(client.download_artifacts(run_id, FILE, str(folder)))
+def _downloaded(client: MlflowClient, run_id: str) -> Path | None:
+    """Return a run's results; None of a run that was killed before it had any."""
+    from mlflow.exceptions import MlflowException
+
+    folder = TemporaryDirectory(prefix="modelbench-")
+    _KEPT.append(folder)  # removed when the process ends
+    try:
+        return Path(client.download_artifacts(run_id, FILE, folder.name))
+    except (MlflowException, OSError):
+        log.info("run %s has no results", run_id, exc_info=True)
+        return None
 
 
 def metric_of_runs(wanted: Mapping[str, str]) -> Iterator[Any]:
@@ -95,6 +117,8 @@ def metric_of_runs(wanted: Mapping[str, str]) -> Iterator[Any]:
 def _query(wanted: Mapping[str, str]) -> str:
     parts = ["tags.kind = 'job'", "attributes.status != 'RUNNING'"]
     for key, value in wanted.items():
+        if "'" in value or "`" in key:
+            raise NotInStoreError(f"{key}={value}: MLflow looks for nothing with quotes in it")
         path = f"tags.{key}" if key in TAGS else f"params.`{key}`"
         parts.append(f"{path} = '{value}'")
     return " and ".join(parts)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from modelbench.system.processes import lives, since_boot
+
 if TYPE_CHECKING:
-    import psutil
     from mlflow import MlflowClient
 
 JOB, RECORDED = "job_id", "recorded"
@@ -64,9 +65,9 @@ class Store:
             f"  then open http://127.0.0.1:5000{page}"
         )
 
-    def recorded(self, job_id: str) -> bool:
-        """Return whether the whole of a job is here."""
-        query = f"tags.{JOB} = '{job_id}' and tags.{RECORDED} = 'whole'"
+    def recorded(self, job_id: str, content: str) -> bool:
+        """Return whether the whole of a job is here, by the digest of its results."""
+        query = f"tags.{JOB} = '{job_id}' and tags.{RECORDED} = '{content}'"
         return bool(self.client.search_runs([self.experiment_id], query, max_results=1))
 
     def prolong(self, run_id: str, seconds: float) -> None:
@@ -198,27 +199,9 @@ def _bury(client: MlflowClient, experiment_id: str) -> None:
         tags = run.data.tags
         if tags.get("host") == here:
             pid, _, started = tags.get("process", "").partition("/")
-            gone = pid.isdigit() and not _lives(int(pid), float(started))
+            gone = pid.isdigit() and not lives(int(pid), float(started))
         else:
             gone = now > float(tags.get("until", "inf"))
         if gone:
             client.set_tag(run.info.run_id, "status", "killed")
             client.set_terminated(run.info.run_id, "KILLED")
-
-
-def since_boot(process: psutil.Process) -> float:
-    """Return when a process started, in seconds; a clock that is set does not change it."""
-    import psutil
-
-    return process.create_time() - psutil.boot_time()
-
-
-def _lives(pid: int, started: float) -> bool:
-    import psutil
-
-    try:
-        return abs(since_boot(psutil.Process(pid)) - started) < 2
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True

@@ -43,7 +43,8 @@ class ResultsComparison:
         """Return a row a metric: both values, the ratio, its interval and the verdict, by name."""
         from pandas import DataFrame
 
-        return DataFrame(text.plain(self.found)["effects"]).set_index("metric")
+        effects = text.plain(self.found)["effects"]
+        return DataFrame(effects, columns=list(text.COLUMNS)).set_index("metric")
 
     def save(self, file: str | Path) -> Path:
         """Write the page, with the samples of both laid over each other; return its path."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from modelbench.config import schema
+from modelbench.config.quoting import quoted
 from modelbench.config.sections import suggest
 
 FREE_TEXT = ("text", "image")
@@ -21,22 +21,11 @@ FREE_TEXT = ("text", "image")
 QUOTES = """a value with spaces, commas or quotes needs Hydra's quoting: "KEY='...'\""""
 
 
-def quoted(text: str) -> str:
-    """Quote a value for Hydra's grammar."""
-    return "'" + text.replace("'", "\\'") + "'"
-
-
 def as_typed(text: str) -> str:
     """Quote the value of a key that takes any text, unless that has been done."""
     key, _, value = text.partition("=")
     plain = key in FREE_TEXT and value not in {"", "null"} and value[:1] not in {"'", '"'}
     return f"{key}={quoted(value)}" if plain else text
-
-
-def with_number(text: str) -> list[str]:
-    """Take `device=cuda:1` for what it means: the option, and which of its devices."""
-    found = re.fullmatch(r"device=((\w+):\d+)", text)
-    return [f"device={found[2]}", f"device.name={found[1]}"] if found else [text]
 
 
 @dataclass(frozen=True)

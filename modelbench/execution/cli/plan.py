@@ -20,11 +20,12 @@ from yaml import YAMLError
 from hydra_plugins.modelbench_jobs import with_jobs
 from modelbench.config import schema
 from modelbench.config.preloads import ahead
+from modelbench.config.quoting import quoted, with_number
 from modelbench.config.sections import first_line
 from modelbench.config.validate import changed_types, check
 from modelbench.execution.cli.compose import Composer
 from modelbench.execution.cli.output_dir import reserve
-from modelbench.execution.cli.overrides import Reader, as_typed, quoted, with_number
+from modelbench.execution.cli.overrides import Reader, as_typed
 from modelbench.execution.resuming import Asked, unlike
 
 MOST = 64
@@ -75,7 +76,8 @@ def plan(
             for job in with_jobs(jobs, list(_combinations(choices)))
         ]
         if resumed:
-            made.errors += unlike(resumed, composed)
+            if math.prod(map(len, choices)) <= MOST:  # else they are not all here
+                made.errors += unlike(resumed, composed)
             made.overrides += resumed.places
         elif not (made.errors or dry):
             _reserve([*extra, *(c[0] for c in choices)], choices, made, multirun=multirun)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from modelbench.execution.comparing.commands import words_of
+from modelbench.config.quoting import quoted
 from modelbench.execution.comparing.runs import UsageError
+from modelbench.results.commands import words_of
 from modelbench.results.reading import FILE, read_results
 
 
@@ -33,8 +34,9 @@ def run_job(words: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
     Raises UsageError with what it printed, where it left no results.
     """
     with tempfile.TemporaryDirectory(prefix="modelbench-") as place:
+        own = ["tracker=none", f"hydra.run.dir={quoted(place)}"]
         ended = subprocess.run(
-            [sys.executable, "-m", "modelbench", *words, "tracker=none", f"hydra.run.dir={place}"],
+            [sys.executable, "-m", "modelbench", *words, *own],
             cwd=folder, capture_output=True, text=True, encoding="utf-8", errors="replace",
             check=False,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,10 @@ from statistics import median
 from typing import Any
 
 from modelbench.execution.comparing.again import run_job
-from modelbench.execution.comparing.commands import words_of
 from modelbench.execution.comparing.interleaved import Command, Phase, Session, interleaved
 from modelbench.execution.comparing.runs import UsageError
 from modelbench.measurement.comparison.comparison import Comparison, Pair, of_pairs
+from modelbench.results.commands import words_of
 
 EXACT = "test=structure"
 """What both sides run once, unless the words say what."""
@@ -23,8 +24,8 @@ def side_of(text: str, words: Sequence[str]) -> Command:
 
     Raises UsageError.
     """
-    folder = Path(text)
-    if folder.is_dir():
+    if os.path.isdir(text):  # noqa: PTH112  (a command may be longer than a path can be)
+        folder = Path(text)
         if not words:
             raise UsageError(
                 f"{text}: a folder, but no command to run in it; add one, such as "
@@ -65,17 +66,13 @@ def self_test(
     say(f"self-test: the baseline against itself, slowed down by {threshold:.1%}")
     slower = replace(baseline, slower=threshold)
     phases = interleaved(baseline, slower, session, say)
-    document: dict[str, Any] = {"status": "passed", "stages": {}}
-    one, two = (_with_phases(document, phases, side) for side in (0, 1))
-    ratios = {f"benchmark/{name}/p50_ms": phase.ratio for name, phase in phases.items()}
-    found = of_pairs([Pair("", one, two, ratios=ratios)], threshold)
-    caught = [effect for effect in found.effects if effect.good is False]
+    caught = all(phase.ratio.interval[0] > 1 for phase in phases.values())
     told = ", ".join(
         f"{name} {phase.ratio.value:.3f} ({phase.ratio.interval[0]:.3f} to "
         f"{phase.ratio.interval[1]:.3f})"
         for name, phase in phases.items()
     )
-    if len([e for e in caught if e.name in ratios]) == len(ratios):
+    if caught:
         return True, f"self-test: a slowdown of {threshold:.1%} is caught: {told}"
     return False, (
         f"self-test: a slowdown of {threshold:.1%} is not caught here: {told}; raise --pairs or "

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from math import exp, log, sqrt
 from pathlib import Path
 from statistics import mean, median, stdev
+from threading import Timer
 from typing import Any
 
 from scipy.special import stdtrit
@@ -24,6 +25,8 @@ from modelbench.measurement.comparison.effect import Ratio
 BURST_S = 0.08
 """Seconds that a side is timed before it is the other's turn."""
 WARMUP_S = 0.3
+TIMEOUT_S = 600.0
+"""Seconds after which a side that does not answer has failed."""
 LEAST_BLOCKS = 3
 
 
@@ -89,10 +92,16 @@ class Side:
     def time(self, phase: str, seconds: float) -> list[float]:
         """Return samples in milliseconds."""
         assert self._process.stdin is not None
+        wait = Timer(TIMEOUT_S, self._process.kill)
         request = {"phase": phase, "seconds": seconds, "slower": self._command.slower}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return list(self._answer()["ms"])
+        wait.start()
+        try:
+            with suppress(BrokenPipeError):  # the answer below tells how it ended
+                self._process.stdin.write(json.dumps(request) + "\n")
+                self._process.stdin.flush()
+            return list(self._answer()["ms"])
+        finally:
+            wait.cancel()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

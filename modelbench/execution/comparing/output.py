@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -58,7 +59,11 @@ def refuse(program: str, lines: Sequence[str], remedy: str = "") -> None:
     from modelbench.sinks.console import terminal
 
     out = terminal(errors=True)
-    out.print(f"[bold red]{program}:[/] {'' if len(lines) > 1 else lines[0]}", soft_wrap=True)
+    from rich.markup import escape
+
+    out.print(
+        f"[bold red]{program}:[/] {'' if len(lines) > 1 else escape(lines[0])}", soft_wrap=True
+    )
     for line in lines if len(lines) > 1 else []:
         out.print(f"  - {line}", markup=False, soft_wrap=True)
     if remedy:
@@ -103,6 +108,9 @@ def ended(program: str, act: Callable[[], int]) -> int:
     from modelbench.results.reading import UnreadableError
     from modelbench.sinks.mlflow_runs import NotInStoreError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack characters of names
+            stream.reconfigure(errors="replace")
     try:
         return act()
     except NotComparableError as error:

@@ -13,7 +13,13 @@ from typing import Any
 from modelbench.execution.comparing.runs import OUTPUTS, UsageError
 from modelbench.measurement.comparison.change_points import change_points
 from modelbench.measurement.comparison.meaning import interval_of
-from modelbench.results.reading import UnreadableError, read_results, results_files
+from modelbench.results.reading import (
+    UnreadableError,
+    read_results,
+    results_files,
+    started,
+    value_of,
+)
 
 LEAST = 2
 ALIKE = ("model", "device", "precision")
@@ -88,8 +94,7 @@ def _of_file(file: Path, metric: str, wanted: Mapping[str, str]) -> Point | None
         document = read_results(file)
     except UnreadableError:
         return None
-    named = {**document["config"], **document, **document["axes"]}
-    if any(str(named.get(key)) != value for key, value in wanted.items()):
+    if any(str(value_of(document, key)) != value for key, value in wanted.items()):
         return None
     metrics = {
         name: float(entry["value"])
@@ -98,8 +103,9 @@ def _of_file(file: Path, metric: str, wanted: Mapping[str, str]) -> Point | None
     }
     axes = [f"{axis}={size}" for axis, size in document["axes"].items()]
     environment = document["environment"]
-    about = [*(str(document[key]) for key in ALIKE), *axes, str(environment.get("cpu", ""))]
-    at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    machine = str(environment.get("gpu") or environment.get("cpu") or "")
+    about = [*(str(document[key]) for key in ALIKE), *axes, machine]
+    at = started(document, file)
     commit = str(environment.get("git_commit") or "")
     return _point(metrics, metric, at, (commit, " ".join(about), str(file.parent)))
 
@@ -107,7 +113,8 @@ def _of_file(file: Path, metric: str, wanted: Mapping[str, str]) -> Point | None
 def _of_run(run: Any, metric: str) -> Point | None:
     tags, params = run.data.tags, run.data.params
     axes = [key.removeprefix("input/") for key in run.data.metrics if key.startswith("input/")]
-    about = [*(tags.get(key, "") for key in ALIKE), *(f"{a}={params.get(a)}" for a in axes)]
+    sizes = (f"{axis}={params.get(axis)}" for axis in axes)
+    about = [*(tags.get(key, "") for key in ALIKE), *sizes, tags.get("machine", "")]
     at = datetime.fromtimestamp(run.info.start_time / 1e3, UTC)
     told = tags.get("mlflow.source.git.commit", ""), " ".join(about), run.info.run_id
     return _point(run.data.metrics, metric, at, told)

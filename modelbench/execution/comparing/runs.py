@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelbench.results.reading import UnreadableError, read_results, results_files
+from modelbench.results.reading import (
+    UnreadableError,
+    read_results,
+    results_files,
+    started,
+    value_of,
+)
 
 OUTPUTS = Path("outputs")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -32,11 +39,10 @@ class Runs:
 
 def find(named: str) -> Runs:
     """Return the runs that a word stands for; raises UsageError and UnreadableError."""
-    path = Path(named)
-    if path.is_file():
-        return Runs(named, [read_results(path)], [])
-    if path.is_dir():
-        return _of_folder(path)
+    if os.path.isfile(named):  # noqa: PTH113  (a query may be longer than a path can be)
+        return Runs(named, [read_results(Path(named))], [])
+    if os.path.isdir(named):  # noqa: PTH112
+        return _of_folder(Path(named))
     if RUN_ID.fullmatch(named):
         from modelbench.sinks.mlflow_runs import files_of_run
 
@@ -85,13 +91,14 @@ def _latest(named: str, back: int, wanted: Mapping[str, str]) -> Runs:
 
 def _fitting(wanted: Mapping[str, str]) -> Iterator[Path]:
     """Yield the results below the folder of outputs that fit, the latest first."""
-    files = [*OUTPUTS.glob("runs/**/results.json"), *OUTPUTS.glob("sweeps/**/results.json")]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
+    files = [file for name in ("runs", "sweeps") for file in results_files(OUTPUTS / name)]
+    documents = []
+    for file in files:
         try:
-            found = read_results(file)
+            document = read_results(file)
         except UnreadableError:
             continue
-        named = {**found["config"], **found, **found["axes"]}
-        ended = found["status"] in {"passed", "failed"}
-        if ended and all(str(named.get(key)) == value for key, value in wanted.items()):
-            yield file
+        fits = all(str(value_of(document, key)) == value for key, value in wanted.items())
+        if fits and document["status"] in {"passed", "failed"}:
+            documents.append((started(document, file), file.stat().st_mtime, file))
+    yield from (file for *_, file in sorted(documents, reverse=True))

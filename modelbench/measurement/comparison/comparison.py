@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,8 +18,10 @@ from modelbench.measurement.comparison.effect import (
 )
 from modelbench.measurement.comparison.figures import Figure, figures
 from modelbench.measurement.comparison.structural import Change, changes
+from modelbench.results.commands import words_of
 
 Document = Mapping[str, Any]
+MISSING = "(baseline only)"
 THRESHOLD = 0.02
 """Relative difference that does not matter."""
 
@@ -98,10 +99,14 @@ class Comparison:
 
     @property
     def status(self) -> int:
-        """The exit status: 0 no regression, 1 a regression, 3 only ambiguous ones."""
+        """The exit status: 0 no regression, 1 a regression, 3 only ambiguous ones.
+
+        Of a job that the candidate lacks, nothing can be told.
+        """
         if self.regressions:
             return 1
-        return 3 if self.ambiguous else 0
+        missing = any(each.endswith(MISSING) for each in self.unmatched)
+        return 3 if self.ambiguous or missing else 0
 
 
 def compare(
@@ -162,19 +167,29 @@ def paired(
         return [Pair("", baseline[0], candidate[0], calibration.get("", ()))], []
     one, two = _keyed(baseline), _keyed(candidate)
     pairs = [Pair(k, one[k], two[k], calibration.get(k, ())) for k in one if k in two]
-    alone = [f"{key} (baseline only)" for key in one if key not in two]
+    alone = [f"{key} {MISSING}" for key in one if key not in two]
     return pairs, [*alone, *(f"{key} (candidate only)" for key in two if key not in one)]
 
 
 def _keyed(documents: Sequence[Document]) -> dict[str, Document]:
-    """Return the documents by what tells the jobs of a sweep apart."""
-    seen: Counter[str] = Counter()
-    found = {}
+    """Return the documents by what tells the jobs of a sweep apart.
+
+    Jobs that are alike in model, precision, device and sizes differ in other words of their
+    command.
+    """
+    alike: dict[str, list[Document]] = {}
     for document in documents:
         sizes = " ".join(f"{axis}={size}" for axis, size in document["axes"].items())
         key = f"{document['model']} {document['precision']} {document['device']} {sizes}"
-        seen[key] += 1
-        found[f"{key} #{seen[key]}" if seen[key] > 1 else key] = document
+        alike.setdefault(key, []).append(document)
+    found: dict[str, Document] = {}
+    for key, several in alike.items():
+        words = [words_of(document["command"]) for document in several]
+        for document, own in zip(several, words, strict=True):
+            told = sorted(word for word in own if not all(word in each for each in words))
+            name = " ".join([key, *told])
+            number = 1 + sum(known.partition(" #")[0] == name for known in found)
+            found[f"{name} #{number}" if number > 1 else name] = document
     return found
 
 

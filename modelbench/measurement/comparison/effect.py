@@ -99,22 +99,28 @@ def compared(
         job, name, baseline.unit, baseline.value, candidate.value, what.better, what.known, None,
         "AMBIGUOUS",
     )  # fmt: skip
-    positive = baseline.value > 0 < candidate.value
-    if what.known == "exact" or (what.known == "once" and not positive):
+    if what.known == "exact":
         return _exact(effect, max(what.varies, 1e-9))
-    if what.known == "follows":
-        return effect
-    if not positive:
-        return replace(effect, why="not positive")
-    sides = (("baseline", baseline), ("candidate", candidate))
-    busy = [side for side, figure in sides if figure.disturbed]
-    if busy:
-        why = f"other processes were busy while the {' and the '.join(busy)} was timed"
+    if what.known == "once" and baseline.value == candidate.value:
+        return replace(effect, verdict="SAME", why="the same in both")
+    why = _untold(baseline, candidate)
+    if what.known == "follows" or why:
         return replace(effect, why=why)
     ratio = spread or _ratio(baseline, candidate)
     if ratio is None:
         return replace(effect, why="one of the two has no interval: too few samples or processes")
     return replace(effect, ratio=ratio, why=ratio.rests_on)
+
+
+def _untold(baseline: Figure, candidate: Figure) -> str:
+    """Return why the two figures tell nothing of each other; '' where they do."""
+    if not baseline.value > 0 < candidate.value:
+        return "not positive"
+    sides = (("baseline", baseline), ("candidate", candidate))
+    busy = [side for side, figure in sides if figure.disturbed]
+    if busy:
+        return f"other processes were busy while the {' and the '.join(busy)} was timed"
+    return ""
 
 
 def same_run(job: str, name: str, figure: Figure) -> Effect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log, sqrt
@@ -45,7 +46,7 @@ def figures(document: Mapping[str, Any]) -> dict[str, Figure]:
         metrics: Mapping[str, Any] = stage["metrics"]
         own = dict(_points(stage))
         for name, metric in metrics.items():
-            what = meaning(name, metric["unit"])
+            what = meaning(name, metric.get("unit", ""))
             if what.known != "part":
                 own[name] = _figure(name, metric, what, stage)
         if _disturbed(stage["details"], document["device"]):
@@ -68,7 +69,7 @@ def _disturbed(details: Mapping[str, Any], device: str) -> bool:
 def _figure(
     name: str, metric: Mapping[str, Any], what: Meaning, stage: Mapping[str, Any]
 ) -> Figure:
-    value, unit = float(metric["value"]), str(metric["unit"])
+    value, unit = float(metric["value"]), str(metric.get("unit", ""))
     if what.known == "once":
         return _once(value, unit, what)
     if what.known != "sampled":
@@ -115,7 +116,12 @@ def _wider(
 ) -> float | None:
     """Return the reach of a mean or percentile: that of the median, and what processes add."""
     counts = [int(process["samples"]) for process in details.get("processes", [])]
-    if reach is None or len(counts) < 2 or sum(counts) != len(samples):
+    if (
+        reach is None
+        or not re.fullmatch(r"mean_ms|p\d+_ms", short)
+        or len(counts) < 2
+        or sum(counts) != len(samples)
+    ):
         return None
     ends = np.cumsum(counts)
     each = [_statistic(short, part) for part in np.split(np.asarray(samples), ends[:-1])]

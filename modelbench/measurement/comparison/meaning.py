@@ -39,6 +39,7 @@ PATTERNS: dict[str, Meaning] = {
     "*/processes": _PART,
     "*/outliers": _PART,
     "*/std_ms": _PART,
+    "*/stream_*": _PART,
     "*_knee": _PART,
     "*_knee_p50_ms": _PART,
     "*_exponent": _PART,

@@ -29,8 +29,10 @@ def changes(
 ) -> Iterator[Change]:
     """Yield what differs in structure, and stages that end in another way."""
     one, two = baseline["stages"], candidate["stages"]
+    killed = "its process was killed" if candidate["status"] == "running" else None
+    reason = candidate.get("reason") or killed
     for name in dict.fromkeys([*one, *two]):
-        yield from _stage(job, name, one.get(name), two.get(name), candidate.get("reason"))
+        yield from _stage(job, name, one.get(name), two.get(name), reason)
     details = [stages.get("structure", {}).get("details", {}) for stages in (one, two)]
     if all(details):
         for key, told in NAMED.items():

@@ -12,6 +12,9 @@ from modelbench.measurement.comparison.comparison import Comparison
 from modelbench.measurement.comparison.effect import Effect
 from modelbench.sinks.comparison import words
 
+COLUMNS = ("job", "metric", "unit", "baseline", "candidate", "ratio", "ci_low", "ci_high",
+           "better", "verdict", "good", "why")  # fmt: skip
+"""Of an effect as data."""
 GOOD = {True: "green", False: "red", None: "yellow"}
 
 

@@ -12,13 +12,12 @@ from modelbench.measurement.comparison.meaning import Better, meaning, unit_of
 
 Row = Mapping[str, Any]
 
-CHOICES = ("model", "device", "precision", "test")
+CHOICES = ("model", "device", "precision", "test", "options")
 """What a job is by its groups."""
 MAIN = ("benchmark/*/p50_ms", "structure/params", "structure/macs_g", "structure/size_mib",
         "benchmark/*/items_per_s", "memory/*_peak_mib", "quantization/*/speedup",
         "quantization/*/sqnr_db", "quantization/*accuracy", "quantization/*/perplexity",
-        "algorithm/loss_last", "algorithm/accuracy_after", "algorithm/step_ms",
-        "dynamic/*/scaling_exponent")  # fmt: skip
+        "algorithm/loss_last", "algorithm/accuracy_after", "algorithm/step_ms")  # fmt: skip
 """What is compared first, in this order."""
 
 

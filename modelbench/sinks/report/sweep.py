@@ -18,7 +18,7 @@ from modelbench.sinks.tables import figure
 
 SHOWN = 8
 """Metrics that the table shows at first, and on paper."""
-WORDS = ("model", "precision", "status", "device", "test", "name", "reason")
+WORDS = ("model", "precision", "status", "device", "test", "name", "reason", "options")
 
 
 @dataclass(frozen=True)
@@ -93,5 +93,5 @@ def _columns(jobs: Jobs) -> list[Column]:
     rest = [metric for metric in jobs.metrics if metric not in main]
     return [
         *(Column(key, shown=True) for key in [*first, *main]),
-        *(Column(key, shown=False) for key in ["device", "test", *rest, "reason"]),
+        *(Column(key, shown=False) for key in ["device", "test", "options", *rest, "reason"]),
     ]

@@ -54,7 +54,8 @@ def add_figures(earlier: Earlier, workload: Workload) -> Report:
         phase.add(report, workload.axes.get("batch_size", 1))
     varied = {phase.phase: phase.known for phase in figures}
     for grown in earlier.grown:
-        grown.add(report, varied[grown.phase])
+        several = len(earlier.phases[grown.phase].timings) > 1
+        grown.add(report, varied[grown.phase], shared=several)
     # In the order in which a person reads: loading, latency, what it consists of, the machine.
     plain = {name: metric for name, metric in static.items() if "/" not in name}
     report.metrics = {**plain, **report.metrics, **static}

@@ -29,8 +29,11 @@ class Grown:
     axis: str
     growth: Growth
 
-    def add(self, report: Report, known: Known) -> None:
-        """Add its curves, with the intervals that what is known of the phase leaves."""
+    def add(self, report: Report, known: Known, *, shared: bool) -> None:
+        """Add its curves, with the intervals that what is known of the phase leaves.
+
+        `shared` is whether several processes have timed the phase.
+        """
         phase, found = self.phase, self.growth
         kind, unit = ("batch", "items") if self.axis == "batch_size" else ("prompt", "tokens")
         report.curves[f"{phase}/{kind}_{unit}_per_s"] = {p.size: p.rate for p in found.points}
@@ -44,7 +47,7 @@ class Grown:
         ended = f" ({found.ended})" if found.ended else ""
         report.notes.append(f"{phase}: {unit}/s over {self.axis}: {rates or 'none'}{ended}")
         few = [p.size for p in found.points if len(p.processes) == 1]
-        if few and len(found.points) > len(few):
+        if few and shared:
             report.notes.append(
                 f"{phase}: from {self.axis}={few[0]} on, throughput is timed in one process, since "
                 "a call takes long (test.benchmark.throughput_s)"

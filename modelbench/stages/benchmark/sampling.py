@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from modelbench.models.workload import Phase, Workload
     from modelbench.stages.benchmark.sampled import Earlier, Plan, Sampled
     from modelbench.stages.stage import Context
+
+log = logging.getLogger(__name__)
 
 
 class Sampling:
@@ -61,4 +64,7 @@ def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: P
         brief_rule = brief(plan.rule, plan.throughput_s / processes)
         throughput = Throughput(workload, context, converted.model, converted.batch, brief_rule)
         for grown in earlier.grown:
-            throughput.again(grown)
+            try:
+                throughput.again(grown)
+            except Exception:  # what one process cannot run costs its own samples alone
+                log.exception("throughput of %s over %s", grown.phase, grown.axis)

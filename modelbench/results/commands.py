@@ -1,0 +1,25 @@
+"""Command lines as a person or a document gives them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import PurePath
+
+OURS = re.compile(r"tracker=|hydra\.run\.dir=|hydra\.sweep\.dir=|resume=|retry=|order=")
+"""Overrides that say where results go, and not what is measured."""
+
+
+def words_of(command: str) -> list[str]:
+    """Return the words after `python -m modelbench`, less those that say where results go."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    if sys.platform == "win32":
+        lexer.escape = ""  # backslashes are those of paths
+    words = list(lexer)
+    if words[1:3] == ["-m", "modelbench"]:
+        words = words[3:]
+    elif words and PurePath(words[0]).stem == "modelbench":
+        words = words[1:]
+    return [word for word in words if not OURS.match(word)]
