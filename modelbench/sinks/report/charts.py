@@ -146,8 +146,9 @@ def _over(jobs: Jobs, metric: str, axis: str) -> Spec:
         if row.get(axis) is not None and row.get(metric) is not None
     ]  # fmt: skip
     sizes = sorted({row["x"] for row in rows})
+    few = {"values": sizes} if len(sizes) <= MOST_SERIES else {}
     x = {"field": "x", "type": "quantitative", "title": axis, "scale": _LOG,
-         "axis": {"values": sizes, "format": "d", "labelOverlap": True}}  # fmt: skip
+         "axis": {**few, "format": "d", "labelOverlap": True}}  # fmt: skip
     log = _LOG if rows and min(row["y"] for row in rows) > 0 else {"zero": False}
     y = {"field": "y", "type": "quantitative", "title": metric, "scale": log}
     colour = _coloured(groups)
