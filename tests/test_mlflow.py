@@ -332,3 +332,23 @@ def test_an_upload_that_is_repeated(
         upload.main([str(folder)])
     assert ended.value.code == 1
     assert "no summary of a sweep of modelbench" in capfd.readouterr().out
+
+
+def test_the_model_is_ranked_by_its_metrics(folder: Path, command: Command) -> None:
+    """As a LoggedModel of the job's run, which MLflow searches and sorts."""
+    from mlflow import MlflowClient
+
+    done = command("--multirun", "model=toy", "test=structure", "batch_size=1,2", tracker="mlflow")
+    assert done.status == 0
+    client = MlflowClient(f"sqlite:///{folder / 'outputs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("modelbench")
+    assert experiment is not None
+    models = client.search_logged_models([experiment.experiment_id])
+    assert [model.name for model in models] == ["toy-fp32", "toy-fp32"]
+    assert sorted(model.params["batch_size"] for model in models) == ["1", "2"]
+    for model in models:
+        assert str(model.status) == "READY"
+        metrics = {metric.key: metric.value for metric in model.metrics}
+        assert metrics["structure/params"] == 10
+    jobs = {run.info.run_id for run in runs(folder) if run.data.tags["kind"] == "job"}
+    assert {model.source_run_id for model in models} == jobs

@@ -16,6 +16,7 @@ import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
 from modelbench.results.reading import FILE, digest
 from modelbench.sinks.console import terminal
+from modelbench.sinks.mlflow_model import finish_model, log_model
 from modelbench.sinks.mlflow_store import HOUR_S, JOB, RECORDED, Store, owner
 from modelbench.sinks.page import REPORT
 
@@ -42,6 +43,7 @@ class MLflow:
         self.broken = False
         """Whether something could not be recorded."""
         self._run_id: str | None = None
+        self._model_id: str | None = None
         self._directory = Path()
         self._sort_by = ""
         self._filter = ""
@@ -80,6 +82,8 @@ class MLflow:
         self._start(job.name, job.directory, tags, params, seconds)
         if (parent := job.parent_run_id) is not None:
             self._try(lambda store: store.prolong(parent, seconds + HOUR_S))
+        if (run_id := self._run_id) is not None:
+            self._model_id = self._try(lambda store: log_model(store, job, run_id))
         self._metrics({f"input/{axis}": size for axis, size in job.axes.items()}, {}, {})
 
     def has(self, job_id: str, directory: Path) -> bool:
@@ -181,7 +185,8 @@ class MLflow:
             from mlflow.entities import Metric
 
             now = int(time.time() * 1000)
-            entries = [Metric(name, value, now, 0) for name, value in values.items()]
+            of = {"model_id": self._model_id} if self._model_id else {}
+            entries = [Metric(name, value, now, 0, **of) for name, value in values.items()]
             for name, points in series.items():
                 entries += [Metric(name, value, now, step) for step, value in _thinned(points)]
             for name, sizes in curves.items():  # the step is the size
@@ -203,6 +208,8 @@ class MLflow:
 
     def _end(self, status: JobStatus) -> None:
         def end(store: Store) -> None:
+            if self._model_id is not None:
+                finish_model(store, self._model_id, status)
             store.client.set_tag(self._run_id, "status", status)
             store.client.set_tag(self._run_id, RECORDED, self._digest())
             store.client.set_terminated(self._run_id, STATUS[status])

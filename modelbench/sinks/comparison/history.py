@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from modelbench.measurement.comparison.meaning import Better
-from modelbench.sinks.report.charts import head
+from modelbench.sinks.report.chart_parts import head
 from modelbench.sinks.report.html import render
 from modelbench.sinks.report.vega import libraries, safe
 
