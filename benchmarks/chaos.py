@@ -45,8 +45,14 @@ def main() -> None:
                 print(f"kill {dealt} of {kills}, sweep {sweeps}", flush=True)
                 if (folder / f"sweep{sweeps}" / "sweep.json").is_file():
                     words = [f"resume=sweep{sweeps}"]
-            if _table(folder / f"sweep{sweeps}") != expected:
-                wrong.append(f"sweep {sweeps}: another table")
+            wrong += [
+                f"sweep {sweeps}, job {job}: {key} is {now.get(key)!r}, was {value!r}"
+                for job, (now, row) in enumerate(
+                    zip(_table(folder / f"sweep{sweeps}"), expected, strict=True)
+                )
+                for key, value in row.items()
+                if now.get(key) != value
+            ]
         _run(folder, ["model=cnn", "test=structure", "hydra.sweep.dir=last"], None)
         wrong += [f"unreadable: {file}" for file in folder.rglob("*.json") if not _reads(file)]
         wrong += [f"run {run.info.run_id} is RUNNING" for run in _runs(folder)

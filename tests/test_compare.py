@@ -25,7 +25,7 @@ from modelbench.measurement.comparison.effect import Effect, spread_over
 from modelbench.measurement.comparison.meaning import meaning
 from modelbench.measurement.timing.record import ASSUMED
 from modelbench.results import Result
-from modelbench.results.commands import words_of
+from modelbench.results.commands import _split_for_windows, words_of
 from modelbench.results.reading import read_results, value_of
 from modelbench.sinks.comparison.page import page
 from modelbench.sinks.comparison.text import markdown, plain
@@ -479,6 +479,8 @@ def test_words_of_a_command() -> None:
     assert words_of("modelbench model=unet hydra.run.dir=x") == ["model=unet"]
     assert words_of("model=unet 'text=a b'") == ["model=unet", "text=a b"]
     assert words_of('model=unet text="a b" "x=\\"y\\""') == ["model=unet", "text=a b", 'x="y"']
+    path = r"C:\a b\c"
+    assert _split_for_windows(f'm=x "d={path}" "t=\\"y\\""') == ["m=x", f"d={path}", 't="y"']
     overrides, (folder,) = parted(["a=1", "--config-dir", "x", "b=2"])
     assert overrides == ["a=1", "b=2"]
     assert folder == Path("x").absolute()

@@ -13,13 +13,16 @@ OURS = re.compile(r"tracker=|hydra\.run\.dir=|hydra\.sweep\.dir=|resume=|retry=|
 
 def words_of(command: str) -> list[str]:
     """Return the words after `python -m modelbench`, less those that say where results go."""
-    lexer = shlex.shlex(command, posix=True, punctuation_chars=False)
-    lexer.whitespace_split, lexer.commenters = True, ""
-    if sys.platform == "win32":
-        lexer.escape = ""  # backslashes are those of paths
-    words = list(lexer)
+    words = _split_for_windows(command) if sys.platform == "win32" else shlex.split(command)
     if words[1:3] == ["-m", "modelbench"]:
         words = words[3:]
     elif words and PurePath(words[0]).stem == "modelbench":
         words = words[1:]
     return [word for word in words if not OURS.match(word)]
+
+
+def _split_for_windows(command: str) -> list[str]:
+    """Split what `rerun` has joined: backslashes are those of paths, but for one before a quote."""
+    lexer = shlex.shlex(command.replace(r"\"", "\0"), posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+    return [word.replace("\0", '"') for word in lexer]
