@@ -178,7 +178,8 @@ def test_charts_of_many_jobs_have_a_legend_that_can_be_read() -> None:
     jobs = Jobs(many)
     assert jobs.varied == ["model", "precision"]
     assert jobs.main(8) == ["benchmark/forward/p50_ms", "structure/params", "algorithm/loss_last"]
-    assert jobs.label(many[3]) == "net3, int8"
+    assert jobs.label(many[3]) == "net3"  # the model alone tells them apart
+    assert jobs.label(many[3], ("model",)) == "int8"
     found = charts(jobs)
     assert list(found) == ["scatter", "multiples", "parallel"]
     points = found["scatter"][1]["layer"][1]["encoding"]

@@ -40,7 +40,7 @@ def series(jobs: Jobs, but: Sequence[str]) -> list[str]:
     keys = [key for key in jobs.varied if key not in but]
     while keys:
         left_out = [key for key in jobs.varied if key not in keys]
-        labels = [jobs.label(row, left_out) for row in jobs.rows]
+        labels = [jobs.label(row, left_out) or "others" for row in jobs.rows]
         if len(set(labels)) <= MOST_SERIES:
             return labels
         # What has most values is left to the tooltip.

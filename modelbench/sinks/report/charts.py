@@ -21,6 +21,8 @@ from modelbench.sinks.report.jobs import Jobs, Row, better
 from modelbench.sinks.report.scatter import scatter
 
 MOST_MULTIPLES, MOST_PARALLEL, MOST_CHOICES = 6, 8, 80
+KNOWN = "isValid(datum.low) && datum.high < 10 * datum.low"
+"""Intervals that are worth drawing: others would leave no room for all else."""
 MANY = 30
 """Jobs from which on two metrics fill a page."""
 
@@ -33,8 +35,7 @@ def charts(jobs: Jobs) -> dict[str, tuple[str, Spec]]:
         told = "Two metrics of your choice; the line joins the jobs that none beats in both"
         found["scatter"] = told, scatter(jobs, metrics)
     if multiples := _multiples(jobs):
-        over = jobs.varied[0] if jobs.varied and jobs.varied[0] in jobs.axes else "jobs"
-        found["multiples"] = f"Main metrics over {over}, with 95% intervals", multiples
+        found["multiples"] = "Main metrics, with 95% intervals", multiples
     if len(jobs.main(MOST_PARALLEL)) > 1 and len(jobs.rows) > 2:
         told = "Main metrics side by side, a line for each job; up is better on each"
         found["parallel"] = told, _parallel(jobs)
@@ -43,7 +44,7 @@ def charts(jobs: Jobs) -> dict[str, tuple[str, Spec]]:
 
 def _multiples(jobs: Jobs) -> Spec | None:
     """Draw each main metric over the first size that was varied, else over the jobs in order."""
-    over = next((axis for axis in jobs.axes if axis in jobs.varied), None)
+    over = next((axis for axis in jobs.axes if axis in jobs.varied and _swept(jobs, axis)), None)
     metrics = jobs.main(MOST_MULTIPLES if over or len(jobs.rows) <= MANY else 2)
     if not metrics:
         return None
@@ -56,11 +57,17 @@ def _multiples(jobs: Jobs) -> Spec | None:
     }
 
 
+def _swept(jobs: Jobs, axis: str) -> bool:
+    """Return whether jobs that are alike else have several sizes: lines join no others."""
+    return 2 * len({jobs.label(row, (axis,)) for row in jobs.rows}) <= len(jobs.rows)
+
+
 def _over(jobs: Jobs, metric: str, axis: str) -> Spec:
     groups = series(jobs, (axis,))
     rows = [
         {"x": row[axis], "y": short(row[metric]), "group": groups[number],
-         "label": jobs.label(row), "link": f"{row['job']}/report.html", **_ends(row, metric)}
+         "line": jobs.label(row, (axis,)), "label": jobs.label(row),
+         "link": f"{row['job']}/report.html", **_ends(row, metric)}
         for number, row in enumerate(jobs.rows)
         if row.get(axis) is not None and row.get(metric) is not None
     ]  # fmt: skip
@@ -73,13 +80,13 @@ def _over(jobs: Jobs, metric: str, axis: str) -> Spec:
     colour = coloured(groups)
     tooltip = [{"field": "label", "title": "job"}, {"field": "y", "title": metric}]
     rule = {
-        "mark": {"type": "rule", "strokeWidth": 2}, "transform": [{"filter": "isValid(datum.low)"}],
+        "mark": {"type": "rule", "strokeWidth": 2}, "transform": [{"filter": KNOWN}],
         "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, **colour},
     }  # fmt: skip
     return {
         "width": 400, "height": 260, "data": {"values": rows},
         "layer": [
-            {"mark": "line", "encoding": {"x": x, "y": y, "detail": {"field": "group"}, **colour}},
+            {"mark": "line", "encoding": {"x": x, "y": y, "detail": {"field": "line"}, **colour}},
             *([rule] if any("low" in row for row in rows) else []),
             {"mark": {"type": "point", "filled": True, "size": 60},
              "encoding": {"x": x, "y": y, "tooltip": tooltip, "href": {"field": "link"}, **colour}},
@@ -102,7 +109,7 @@ def _in_order(jobs: Jobs, metric: str, _: str) -> Spec:
          "axis": {"labelLimit": 200, "labelFontSize": 10}}  # fmt: skip
     rule = {
         "mark": {"type": "rule", "strokeWidth": 2, "color": COLOURS[0]},
-        "transform": [{"filter": "isValid(datum.low)"}],
+        "transform": [{"filter": KNOWN}],
         "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y},
     }  # fmt: skip
     return {

@@ -67,17 +67,31 @@ class Jobs:
         return [row[metric] for row in self.rows if isinstance(row.get(metric), int | float)]
 
     def label(self, row: Row, but: Sequence[str] = ()) -> str:
-        """Name a job by what differs, less what is told elsewhere."""
-        parts = [
-            str(row[key]) if key in CHOICES else f"{key}={row[key]}"
-            for key in self.varied
-            if key not in but and row.get(key) is not None
-        ]
-        return ", ".join(parts) or ("" if but else f"job {row['job']}")
+        """Name a job by what tells it from others, less what is told elsewhere."""
+        keys = [key for key in self.varied if key not in but] if but else self._telling
+        return _told(row, keys) or ("" if but else f"job {row['job']}")
+
+    @cached_property
+    def _telling(self) -> list[str]:
+        """What tells all jobs apart: the model alone, where that is enough."""
+        ordered = sorted(self.varied, key=lambda key: key not in CHOICES)
+        for count in range(1, len(ordered)):
+            if len({_told(row, ordered[:count]) for row in self.rows}) == len(self.rows):
+                return ordered[:count]
+        return ordered
 
     @cached_property
     def _keys(self) -> list[str]:
         return list(dict.fromkeys(key for row in self.rows for key in row))
+
+
+def _told(row: Row, keys: Sequence[str]) -> str:
+    parts = (
+        str(row[key]) if key in CHOICES else f"{key}={row[key]}"
+        for key in keys
+        if row.get(key) not in {None, ""}
+    )
+    return ", ".join(parts)
 
 
 def better(metric: str) -> Better:

@@ -74,7 +74,9 @@ def scatter(jobs: Jobs, metrics: Sequence[str]) -> Spec:
 
 def _chosen_axis(name: str) -> Spec:
     """Label an axis by what it was chosen to be: powers of ten where it is logarithmic."""
-    label = f"{name}_log ? format(pow(10, datum.value), '.2~g') : format(datum.value, '.4~g')"
+    value = f"({name}_log ? pow(10, datum.value) : datum.value)"
+    # Millions and thousands by their letters, small numbers as they are.
+    label = f"abs({value}) >= 10000 ? format({value}, '.2~s') : format({value}, '.3~g')"
     return {
         "field": f"{name}_value", "type": "quantitative", "scale": {"zero": False, "nice": True},
         "axis": {"labelExpr": label, "title": {"expr": name}},
