@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     terminal().print(table(metric, found, better))
     args.html.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.html, page(metric, found, better))
-    written = [str(args.html), *drawn(args.html.stem, chart(metric, found), args.html.parent)]
+    written = [str(args.html), *drawn({args.html.stem: chart(metric, found)}, args.html.parent)]
     if args.otava:
         written += map(str, as_otava(found, metric, better, args.otava))
     say(f"Written: {', '.join(written)}")

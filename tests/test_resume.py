@@ -149,6 +149,10 @@ def test_how_it_was_launched_is_kept(command: Command) -> None:
     with lock_of(folder):
         refused = command("--multirun", f"resume={folder}", tracker="")
     assert "the sweep is still running" in refused.err
+    with lock_of(folder):
+        refused = command(*WORDS, "test=[fine]", f"hydra.sweep.dir='{folder}'")
+    assert refused.status == 1
+    assert "another sweep is running there" in refused.err
 
 
 def test_a_large_sweep_that_was_ended_early(command: Command) -> None:

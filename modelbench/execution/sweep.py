@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
+from filelock import Timeout
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
@@ -21,7 +22,7 @@ from modelbench.results import JobStatus
 from modelbench.results.commands import words_of
 from modelbench.results.json_file import write_json, write_text
 from modelbench.results.reading import SWEEP, read_json, results_files
-from modelbench.sinks.console import shortened, terminal
+from modelbench.sinks.console import refuse, shortened, terminal
 from modelbench.sinks.page import REPORT
 from modelbench.sinks.tables import sweep_table
 from modelbench.system.signals import held_back
@@ -53,7 +54,11 @@ class Sweep(Callback):
         self._directory = Path(config.hydra.sweep.dir).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._lock = lock_of(self._directory)
-        self._lock.acquire()
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            refuse([f"hydra.sweep.dir={self._directory}: another sweep is running there"])
+            raise SystemExit(1) from None
         before = read_json(self._directory / SWEEP) if self.again else {}
         self.id = before.get("id") or f"{self._directory.name}-{uuid.uuid4().hex[:8]}"
         Sweep.current = self

@@ -59,11 +59,7 @@ def sweep_page(content: Mapping[str, Any], command: str, folder: Path) -> tuple[
     rows: Sequence[Mapping[str, Any]] = content["jobs"]
     jobs = Jobs(rows)
     found = charts(jobs)
-    files = [
-        file
-        for name, (_, spec) in found.items()
-        for file in drawn(f"plots/sweep-{name}", spec, folder)
-    ]
+    files = drawn({f"plots/sweep-{name}": spec for name, (_, spec) in found.items()}, folder)
     pictures, _ = Album(folder, BYTES // 3).add(files)
     shown = [
         Chart(name, told, safe(spec), next((p for p in pictures if f"-{name}." in p.name), None))
