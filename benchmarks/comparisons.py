@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from modelbench.execution.comparing.gating import with_phases
 from modelbench.execution.comparing.interleaved import Command, Session, interleaved
 from modelbench.measurement.comparison.comparison import Comparison, compare, of_pairs
 from modelbench.measurement.comparison.comparison import Pair as Both
@@ -101,10 +102,8 @@ def gates(count: int) -> bool:
 
 
 def _verdict(phases: Mapping[str, Any]) -> str:
-    from modelbench.execution.comparing.gating import _with_phases
-
     document: dict[str, Any] = {"status": "passed", "device": "cpu", "stages": {}}
-    one, two = (_with_phases(document, phases, side) for side in (0, 1))
+    one, two = (with_phases(document, phases, side) for side in (0, 1))
     ratios = {f"benchmark/{name}/p50_ms": phase.ratio for name, phase in phases.items()}
     found = of_pairs([Both("", one, two, ratios=ratios)], 0.02)
     (effect,) = _medians(found.effects)

@@ -53,7 +53,7 @@ def compared(
         words = [*command.words, *([] if chosen else [EXACT])]
         documents.append(run_job(words, command.folder))
     phases = interleaved(baseline, candidate, session, say)
-    one, two = (_with_phases(d, phases, side) for d, side in zip(documents, (0, 1), strict=True))
+    one, two = (with_phases(d, phases, side) for d, side in zip(documents, (0, 1), strict=True))
     ratios = {f"benchmark/{name}/p50_ms": phase.ratio for name, phase in phases.items()}
     pair = Pair("", one, two, ratios=ratios)
     return of_pairs([pair], threshold, remedy="more pairs tell smaller differences (--pairs)")
@@ -80,7 +80,7 @@ def self_test(
     )
 
 
-def _with_phases(
+def with_phases(
     document: Mapping[str, Any], phases: Mapping[str, Phase], side: int
 ) -> dict[str, Any]:
     """Return a document whose benchmark is that of the interleaved samples."""
