@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 from report import report, run_stage, seconds, table
 
+from modelbench.measurement.graph.dot import FONT_SIZE
+from modelbench.measurement.graph.picture import LEGIBLE, PIXELS, SCREEN
 from modelbench.sinks.report.html import job_page
-from modelbench.stages.visualization.graph.dot import FONT_SIZE
-from modelbench.stages.visualization.graph.picture import LEGIBLE, PIXELS, SCREEN
 
 MODELS = ("cnn", "unet", "gpt2", "clip", "stable_diffusion")
 PICTURE_S, REPORT_S, REPORT_MB = 15.0, 3.0, 5.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grimp
 
-from modelbench.stages.visualization.graph.layout import Layout
+from modelbench.measurement.graph.layout import Layout
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "modelbench"

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelbench.execution.api.calls import compare_calls, timed
-    from modelbench.execution.api.measure import measure
+    from modelbench.execution.api.measure import measure, profile
     from modelbench.execution.api.summary import summary
 
 __version__ = "0.1.0"
 
-__all__ = ["compare_calls", "measure", "summary", "timed"]
+__all__ = ["compare_calls", "measure", "profile", "summary", "timed"]
 
-_FROM = {"compare_calls": "calls", "measure": "measure", "summary": "summary", "timed": "calls"}
+_FROM = {"compare_calls": "calls", "measure": "measure", "profile": "measure",
+         "summary": "summary", "timed": "calls"}  # fmt: skip
 """Imported when they are wanted: every worker imports this file, and the command line first of
 all."""
 

@@ -66,6 +66,9 @@ QUICK = {
     "test.dynamic.search_s": "0.5",
     "test.quantization.schemes": "[fp32]",
     "test.quantization.budget_s": "0.1",
+    "test.profile.budget_s": "0.2",
+    "test.profile.remedies": "false",
+    "test.profile.pictures": "false",
 }
 """Settings where a test says nothing else: it waits for no narrow interval, and for no compiler."""
 

@@ -20,17 +20,17 @@ from torch import Tensor, nn
 from modelbench.inputs import Noise
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.graph.autograd import autograd
+from modelbench.measurement.graph.dot import source
+from modelbench.measurement.graph.fold import Item, View, view
+from modelbench.measurement.graph.layout import INSTALL, Layout, LayoutError
+from modelbench.measurement.graph.levels import Levels
+from modelbench.measurement.graph.picture import LONGEST, Limits, picture
+from modelbench.measurement.graph.trace import Costs, Trace, trace
 from modelbench.models.unet import UNet
 from modelbench.models.workload import Workload
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
-from modelbench.stages.visualization.graph.autograd import autograd
-from modelbench.stages.visualization.graph.dot import source
-from modelbench.stages.visualization.graph.fold import Item, View, view
-from modelbench.stages.visualization.graph.layout import INSTALL, Layout, LayoutError
-from modelbench.stages.visualization.graph.levels import Levels
-from modelbench.stages.visualization.graph.picture import LONGEST, Limits, picture
-from modelbench.stages.visualization.graph.trace import Trace, trace
 
 HERE = Layout.here()
 IMAGE = Batch((torch.zeros(1, 3, 32, 32),), {})
@@ -40,7 +40,8 @@ ROW = Batch((torch.zeros(2, 8),), {})
 def traced(model: nn.Module, batch: Batch = ROW) -> Trace:
     """Follow a model in evaluation."""
     model.eval()
-    return trace(model, batch, count_macs(model, lambda: batch.call(model)).by_module)
+    costs = Costs(count_macs(model, lambda: batch.call(model)).by_module)
+    return trace(model, batch.named(), lambda: batch.call(model), costs)
 
 
 def told(item: Item) -> str:

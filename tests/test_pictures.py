@@ -19,12 +19,12 @@ from torch import nn
 
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.graph import font
+from modelbench.measurement.graph.layout import Layout
+from modelbench.measurement.graph.picture import Limits, picture
+from modelbench.measurement.graph.trace import Costs, trace
 from modelbench.stages.stage import Context
 from modelbench.stages.visualization import Visualization
-from modelbench.stages.visualization.graph import font
-from modelbench.stages.visualization.graph.layout import Layout
-from modelbench.stages.visualization.graph.picture import Limits, picture
-from modelbench.stages.visualization.graph.trace import trace
 
 MODELS = {
     "cnn": ["model=cnn"],
@@ -148,7 +148,12 @@ def test_crosses_are_as_wide_as_they_are_drawn(tmp_path: Path) -> None:
     limits = Limits(60, None, 20.0)
     file = tmp_path / "crosses.svg"
     file.write_bytes(
-        picture(trace(model, row, macs), "Crosses", Layout.here(), limits).files["svg"]
+        picture(
+            trace(model, row.named(), lambda: row.call(model), Costs(macs)),
+            "Crosses",
+            Layout.here(),
+            limits,
+        ).files["svg"]
     )
     labels = list(_labels(file))
     assert any(told.count("×") == 12 for told, _, _ in labels)

@@ -49,6 +49,13 @@ def compile_in_place(model: nn.Module) -> None:
     model.compile()
 
 
+def name_kernels() -> None:
+    """Let what is compiled from now on name its kernels to a profiler, after what they fuse."""
+    from torch._inductor import config
+
+    config.cpp.enable_kernel_profile = True
+
+
 @cache
 def _vectors_are_known() -> bool:
     """Return whether the compiler takes the flags of all vectors that this CPU has.

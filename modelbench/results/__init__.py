@@ -1,7 +1,7 @@
 """What was found, as plain data and files, and why something failed."""
 
 from modelbench.results.job import SCHEMA, Job, JobStatus, Summary, document, verdict
-from modelbench.results.report import Further, Metric, Report, Skip
+from modelbench.results.report import Further, Metric, Report, Skip, Table
 from modelbench.results.result import Partial, Result, Status
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Skip",
     "Status",
     "Summary",
+    "Table",
     "document",
     "verdict",
 ]

@@ -20,6 +20,18 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows that a person reads beside the metrics."""
+
+    title: str
+    columns: list[tuple[str, str]]
+    """Each one's name and unit; the unit of words is 'text'."""
+    rows: list[list[str | float | None]]
+    first: int = 10
+    """Rows that a terminal shows; a page has all."""
+
+
+@dataclass(frozen=True)
 class Further:
     """What fresh processes are to add to a stage that has run."""
 
@@ -43,6 +55,7 @@ class Report:
     """Why the stage has failed, though it ran through and its figures stand."""
     details: dict[str, Any] = field(default_factory=dict)
     """Plain data for whoever reads `results.json`."""
+    tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Lines for the person at the terminal."""
     warnings: list[str] = field(default_factory=list)

@@ -44,7 +44,7 @@ class Result:
             metrics={f"{stage}/{name}": metric for name, metric in report.metrics.items()},
             series={f"{stage}/{name}": _finite(values) for name, values in report.series.items()},
             curves={f"{stage}/{name}": _finite(points) for name, points in report.curves.items()},
-            details=_finite(report.details | ({"notes": report.notes} if report.notes else {})),
+            details=_finite(report.details | _for_people(report)),
             warnings=report.warnings,
             artifacts=report.artifacts,
             # As bytes: the job process hands it on, and need not import what it is made of.
@@ -58,6 +58,8 @@ class Result:
         if later.status == "skipped":
             notes.append(later.reason)
         reasons = [self.reason, later.reason if later.status == "failed" else None]
+        tables = [*self.details.get("tables", []), *later.details.get("tables", [])]
+        told = {n: v for n, v in (("notes", _once(notes)), ("tables", tables)) if v}
         return replace(
             self,
             reason="; ".join(filter(None, reasons)),
@@ -65,7 +67,7 @@ class Result:
             metrics={**later.metrics, **self.metrics},
             series={**later.series, **self.series},
             curves={**later.curves, **self.curves},
-            details={**later.details, **self.details} | ({"notes": _once(notes)} if notes else {}),
+            details={**later.details, **self.details} | told,
             warnings=_once([*self.warnings, *later.warnings]),
             artifacts=_once([*self.artifacts, *later.artifacts]),
         )
@@ -126,6 +128,12 @@ class Partial:
         if self.result.reason:
             why = f"{self.result.reason}; {why}"
         return replace(self.result, status="failed", reason=why, seconds=seconds)
+
+
+def _for_people(report: Report) -> dict[str, Any]:
+    tables = [asdict(table) for table in report.tables]
+    found = {"notes": report.notes, "tables": tables}
+    return {name: value for name, value in found.items() if value}
 
 
 def _once(values: Sequence[Any]) -> list[Any]:

@@ -15,6 +15,8 @@ from rich.text import Text
 from modelbench.results import Metric, Result
 
 COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow", "killed": "red"}
+WIDE, LONGEST = 118, 40
+"""Characters of a table's row, and of a cell."""
 DECIMALS = {"MiB": 2, "MB": 2, "s": 2}
 
 
@@ -32,6 +34,7 @@ def stage_table(result: Result) -> RenderableType:
     if plain:
         parts.append(_list(plain))
     parts += [_grid(group) for group in alike(grid)]
+    parts += [_rows(table) for table in result.details.get("tables", [])]
     parts += [_line(note) for note in result.details.get("notes", [])]
     parts += [_line(f"warning: {warning}", "yellow") for warning in result.warnings]
     return Group(*parts)
@@ -92,6 +95,49 @@ def _grid(parts: Mapping[str, Mapping[str, Metric]]) -> RenderableType:
         cells = [figure(part[short]) if short in part else "" for part in parts.values()]
         table.add_row(short, *cells, "" if unit == "count" else unit)
     return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _rows(found: Mapping[str, Any]) -> RenderableType:
+    """Show the first rows of a table."""
+    table = Table(
+        title=escape(found["title"]), title_justify="left", title_style="bold", box=None,
+        padding=(0, 2, 0, 0), header_style="dim",
+    )  # fmt: skip
+    units = [unit for _, unit in found["columns"]]
+    heads = [headed(name, unit) for name, unit in found["columns"]]
+    rows = [
+        [_shortened(cell(value, unit)) for value, unit in zip(row, units, strict=True)]
+        for row in found["rows"][: found["first"]]
+    ]
+    widths = [max(map(len, column)) + 2 for column in zip(heads, *rows, strict=True)]
+    while sum(widths) > WIDE:  # the columns that matter least come last
+        widths.pop()
+    for head, unit, width in zip(heads, units, widths, strict=False):
+        words = unit == "text"
+        table.add_column(head, justify="left" if words else "right", no_wrap=True,
+                         min_width=None if words else width - 2)  # fmt: skip
+    for row in rows:
+        table.add_row(*map(escape, row[: len(widths)]))
+    more = len(found["rows"]) - found["first"]
+    below = [_line(f"and {more} more in the report", "dim")] if more > 0 else []
+    return Padding(Group(table, *below), (1, 0, 0, 2), expand=False)
+
+
+def _shortened(text: str) -> str:
+    """Leave the end of a long name, which tells layers apart."""
+    return text if len(text) <= LONGEST else f"…{text[1 - LONGEST :]}"
+
+
+def headed(name: str, unit: str) -> str:
+    """Return a column's heading, with the unit where it says anything."""
+    return name if unit in {"", "text", "count", "share"} else f"{name}, {unit}"
+
+
+def cell(value: Any, unit: str) -> str:
+    """Write one cell of a table; nothing where there is no value."""
+    if value is None or unit == "text":
+        return value or ""
+    return f"{value:.1%}" if unit == "share" else figure(Metric(value, unit))
 
 
 def _line(text: str, style: str = "") -> RenderableType:

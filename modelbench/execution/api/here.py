@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ALONE = ("dynamic", "memory")
 """Stages that need processes of their own, which this one's threads survive no fork into."""
-READING = ("structure", "visualization", "benchmark")
+READING = ("structure", "visualization", "benchmark", "profile")
 """Stages that leave the module as it is, in single precision and on its own device."""
 
 
@@ -77,7 +77,7 @@ def run_here(job: Job, measured: nn.Module, loss: Any, note: str) -> dict[str, A
             workload = Workload.of(job.config, job.axes, device)
             refused = _refused(workload, measured)
             for name, settings in schema.stages(job.config).items():
-                why_not = refused(name)
+                why_not = refused(name, settings)
                 if why_not:
                     results.append(Result(name, "skipped", 0.0, why_not))
                 else:
@@ -94,16 +94,19 @@ def run_here(job: Job, measured: nn.Module, loss: Any, note: str) -> dict[str, A
     return found
 
 
-def _refused(workload: Workload, measured: nn.Module) -> Callable[[str], str | None]:
+def _refused(
+    workload: Workload, measured: nn.Module
+) -> Callable[[str, Mapping[str, Any]], str | None]:
     """Return what tells why a stage cannot run in this process."""
     copied = module() is not measured
     devices = {tensor.device.type for tensor in [*measured.parameters(), *measured.buffers()]}
     as_it_is = workload.scheme is None and devices <= {workload.device.type}
 
-    def why(name: str) -> str | None:
+    def why(name: str, settings: Mapping[str, Any]) -> str | None:
         if name in ALONE:
             return "it needs a process of its own, and the module cannot be handed to one"
-        if copied or (name in READING and as_it_is):
+        reads = name in READING and not settings.get("training")
+        if copied or (reads and as_it_is):
             return None
         return "it would change the module, which cannot be copied"
 

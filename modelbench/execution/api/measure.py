@@ -54,6 +54,16 @@ def measure(  # noqa: PLR0913  (each is one of the command line's groups)
         return _measured(module, (inputs, loss), words, folder)
 
 
+def profile(
+    module: nn.Module | Callable[[], nn.Module] | str, inputs: Inputs | None = None, **options: Any
+) -> Results:
+    """Find where the time of a module goes: `.profile` of what comes back has one row a layer.
+
+    Takes what `measure` takes, but for the stages.
+    """
+    return measure(module, inputs, test="profile", **options)
+
+
 def _measured(
     module: Any, given: tuple[Any, Any], words: list[str], folder: str | Path | None
 ) -> Results:

@@ -110,6 +110,27 @@ class Results(Mapping[str, float]):
         ]
         return DataFrame(rows, columns=["metric", "value", "unit", "stage"]).set_index("metric")
 
+    @property
+    def profile(self) -> DataFrame:
+        """Return one row a layer of each profiled phase, slowest first, with the phase's name.
+
+        Raises KeyError where the stage `profile` was not among those asked for, or has no layers.
+        """
+        from pandas import DataFrame
+
+        stage = self.stages.get("profile")
+        phases = {} if stage is None else stage.details
+        rows = [
+            {"phase": phase, **row}
+            for phase, found in phases.items()
+            if isinstance(found, Mapping)
+            for row in found.get("layers", [])
+        ]
+        if not rows:
+            why = stage.reason if stage else "ask for it, with test='profile'"
+            raise KeyError(f"no layers were profiled: {why or 'the phases have none'}")
+        return DataFrame(rows)
+
     def compare(
         self, other: Results, *, threshold: str | float = "2%", across_machines: bool = False
     ) -> ResultsComparison:

@@ -45,6 +45,10 @@ PATTERNS: dict[str, Meaning] = {
     "*_exponent": _PART,
     "algorithm/loss_first": _PART,
     "algorithm/accuracy_before": _PART,
+    "profile/*/accounted": _PART,
+    "profile/*/*overhead": _PART,
+    "profile/*/between_layers": _PART,
+    "profile/*_mib": Meaning("lower", "once", 0.03),
     "quantization/*/p50_ms": _PART,  # their ratio is `speedup`, of interleaved samples
     "benchmark/*/items_per_s": Meaning("higher", "follows"),
     "benchmark/*_per_s": Meaning("higher", "follows"),

@@ -61,19 +61,31 @@ def count(model: nn.Module, batch: Batch, *, here: bool) -> dict[str, Counted]:
 
 
 def count_phase(prepare: Prepare, model: nn.Module, batch: Batch, *, quick: bool) -> Macs | None:
-    """Count one phase: by running a `quick` one once more, else on shapes alone.
+    """Count one phase; None where it cannot be counted."""
+    return on_phase(prepare, model, batch, count_macs, quick=quick)
+
+
+def on_phase(
+    prepare: Prepare,
+    model: nn.Module,
+    batch: Batch,
+    act: Callable[[nn.Module, Callable[[], Any]], T],
+    *,
+    quick: bool,
+) -> T | None:
+    """Act on one phase's call: of the model itself where it is `quick`, else on shapes alone.
 
     A phase that looks at numbers may have a method `on_shapes` that computes the same without. One
-    that is not quick, looks at numbers and has none is not counted.
+    that is not quick, looks at numbers and has none gives None.
     """
     if quick:  # a call on shapes takes some seconds as well, where it has many operations
         with torch.inference_mode():  # as it is timed; a state made there changes nowhere else
-            return count_macs(model, prepare(model, batch))
+            return act(model, prepare(model, batch))
 
-    def one(fake: nn.Module, given: Batch) -> Macs:
+    def one(fake: nn.Module, given: Batch) -> T:
         with torch.inference_mode():
             call = prepare(fake, given)
-            return count_macs(fake, getattr(call, "on_shapes", call))
+            return act(fake, getattr(call, "on_shapes", call))
 
     try:
         return on_shapes(model, batch, one)

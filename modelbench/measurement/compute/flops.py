@@ -77,26 +77,53 @@ def _untrained(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+class Counter:
+    """What has run so far since it was made."""
+
+    def __init__(self) -> None:
+        self._flops = FlopCounterMode(display=False, custom_mapping=formulas())
+        self._watch = _Watch(set(self._flops.flop_registry))
+
+    @contextmanager
+    def counting(self, model: nn.Module) -> Iterator[None]:
+        """Count what runs within."""
+        # The counter takes operations apart first, so the other mode sees what really ran.
+        with _untrained(model), unfused(), self._watch, self._flops, torch.no_grad():
+            yield
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates; 1 MAC is 2 FLOPs."""
+        return self._flops.get_total_flops() // 2
+
+    @property
+    def bytes(self) -> int:
+        """What the operations have read and written."""
+        return self._watch.bytes
+
+    def found(self, model: nn.Module) -> Macs:
+        """Return all of it, by the model's modules as well."""
+        root = type(model).__name__
+        by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)
+        by_module |= {
+            "" if path == root else path.removeprefix(f"{root}."): sum(flops.values()) // 2
+            for path, flops in self._flops.get_flop_counts().items()
+            if path != "Global"
+        }
+        watch = self._watch
+        return Macs(self.macs, by_module, dict(watch.calls), watch.bytes, watch.operations)
+
+
 def count_macs(model: nn.Module, call: Callable[[], Any]) -> Macs:
-    """Count the MACs of `call`, which runs `model`; 1 MAC is 2 FLOPs.
+    """Count the MACs of `call`, which runs `model`.
 
     The formulas are those of `torch.utils.flop_counter`, and ours of what it lacks. Biases,
     normalisations and pointwise operations are not MACs; a complex product is four real ones.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=formulas())
-    watch = _Watch(set(counter.flop_registry))
-    # The counter takes operations apart first, so the other mode sees what really ran.
-    with _untrained(model), unfused(), watch, counter, torch.no_grad():
+    counter = Counter()
+    with counter.counting(model):
         call()
-    root = type(model).__name__
-    by_module = dict.fromkeys((path for path, _ in model.named_modules()), 0)
-    by_module |= {
-        "" if path == root else path.removeprefix(f"{root}."): sum(flops.values()) // 2
-        for path, flops in counter.get_flop_counts().items()
-        if path != "Global"
-    }
-    total = counter.get_total_flops() // 2
-    return Macs(total, by_module, dict(watch.calls), watch.bytes, watch.operations)
+    return counter.found(model)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import modelbench
 from modelbench.results import Metric
 from modelbench.sinks.report.pictures import Album, Picture
-from modelbench.sinks.tables import alike, figure, parted
+from modelbench.sinks.tables import alike, cell, figure, headed, parted
 
 BYTES, FRAGMENT_BYTES = 4_500_000, 1_500_000
 """Of all pictures of a page, and of a notebook's cell."""
@@ -49,6 +49,7 @@ class Section:
     """Its metrics, by their short names."""
     parts: list[dict[str, Mapping[str, Metric]]]
     """Those of phases, axes, schemes or parts, grouped by what they have in common."""
+    tables: list[Mapping[str, Any]]
     notes: list[str]
     warnings: list[str]
     pictures: list[Picture]
@@ -89,6 +90,8 @@ def _templates() -> Environment:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.filters["figure"] = written
+    found.filters["cell"] = cell
+    found.filters["headed"] = headed
     found.filters["anchor"] = lambda text: "".join(c if c.isalnum() else "-" for c in text)
     return found
 
@@ -110,7 +113,8 @@ def _section(name: str, stage: Mapping[str, Any], album: Album) -> Section:
     shown, files = album.add(stage["artifacts"])
     return Section(
         name, stage["status"], stage["reason"], stage["seconds"], plain, alike(parts),
-        list(stage["details"].get("notes", [])), list(stage["warnings"]), shown, files,
+        list(stage["details"].get("tables", [])), list(stage["details"].get("notes", [])),
+        list(stage["warnings"]), shown, files,
     )  # fmt: skip
 
 

@@ -14,6 +14,11 @@ LARGEST = 1_000_000
 # By how a file's name begins: what it shows. What stands behind the last `-` names its subject.
 TOLD = {
     "model_graph_": "The architecture: modules as they ran, and the tensors between them",
+    "model_time_": "The architecture, coloured by the time that each part takes",
+    "layers_time-": "The slowest layers: own time with its interval, and how fast they compute",
+    "icicle-": "Blocks within blocks, each as wide as its time",
+    "timeline-": "One call over time: which module ran when, within which",
+    "training_memory": "Memory over one training step, with the layers in which it grows most",
     "autograd_": "The graph of the backward pass",
     "roofline": "Roofline: each phase against this machine's compute and memory peaks",
     "latency-": "Every timed sample in order, and the distribution",

@@ -11,14 +11,14 @@ from torch import nn
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.compute.counting import parts
 from modelbench.measurement.compute.flops import count_macs
+from modelbench.measurement.graph.autograd import autograd
+from modelbench.measurement.graph.layout import Layout, LayoutError
+from modelbench.measurement.graph.picture import Limits, picture
+from modelbench.measurement.graph.trace import Costs, Trace, trace
 from modelbench.models.fake import fake_if_possible
 from modelbench.results import Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.stage import Context
-from modelbench.stages.visualization.graph.autograd import autograd
-from modelbench.stages.visualization.graph.layout import Layout, LayoutError
-from modelbench.stages.visualization.graph.picture import Limits, picture
-from modelbench.stages.visualization.graph.trace import Trace, trace
 from modelbench.system.file_name import file_name
 
 if TYPE_CHECKING:
@@ -102,5 +102,8 @@ def _traces(model: nn.Module, batch: Batch) -> dict[str, tuple[str, Trace]]:
         if name in {known for known, _ in found.values()}:
             name = f"{name}-{path}"
         macs = count_macs(module, partial(given.call, module))
-        found[path] = name, trace(module, given, macs.by_module)
+        found[path] = (
+            name,
+            trace(module, given.named(), partial(given.call, module), Costs(macs.by_module)),
+        )
     return found

@@ -42,8 +42,8 @@ class Visualization(Stage):
 
     def __call__(self, workload: Workload, context: Context) -> Report:
         """Write the pictures below `graph/`; raises Skip where no module was seen to run."""
+        from modelbench.measurement.graph.picture import Limits
         from modelbench.stages.visualization.gallery import Gallery
-        from modelbench.stages.visualization.graph.picture import Limits
 
         gallery = Gallery(workload, context)
         gallery.architecture(Limits(self.nodes, self.depth, self.layout_s))

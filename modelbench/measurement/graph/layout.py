@@ -8,7 +8,7 @@ import subprocess
 import sysconfig
 from dataclasses import dataclass
 
-from modelbench.stages.visualization.graph import font
+from modelbench.measurement.graph import font
 
 INSTALL = "pip install graphviz-pure, or install Graphviz and make sure that dot is on PATH"
 MEASURED = "Arial"

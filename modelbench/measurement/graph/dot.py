@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import graphviz
 
-from modelbench.stages.visualization.graph.fold import Item, View
-from modelbench.stages.visualization.graph.layout import MEASURED
-from modelbench.stages.visualization.graph.levels import Levels
-from modelbench.stages.visualization.graph.trace import INPUT, JOIN, OUTPUT
+from modelbench.measurement.graph.fold import Item, View
+from modelbench.measurement.graph.layout import MEASURED
+from modelbench.measurement.graph.levels import Levels
+from modelbench.measurement.graph.trace import INPUT, JOIN, OUTPUT
 
 FONT_SIZE = 14
 SKIP = "#0072B2"
@@ -32,7 +32,7 @@ def source(view: View, title: str) -> str:
 class _Writer:
     def __init__(self, view: View, title: str) -> None:
         self._view, self._levels = view, Levels.of(view)
-        self._total = view.root.macs or 1.0
+        self._total, self._total_ms = view.root.macs or 1.0, view.root.ms
         self._names: dict[Item, str] = {}
         self._frames = 0
         self._fan = Counter(one for one, _ in view.edges)
@@ -49,7 +49,7 @@ class _Writer:
             },
             edge_attr={"color": "#555555", "arrowsize": "0.7"},
         )  # fmt: skip
-        _legend(graph)
+        _legend(graph, "time" if self._total_ms else "MACs")
         for item in view.inputs:
             self._node(graph, item, "")
         self._within(graph, view.root, "")
@@ -87,12 +87,17 @@ class _Writer:
     def _node(self, graph: graphviz.Digraph, item: Item, around: str) -> None:
         identity = self._names[item] = f"n{len(self._names)}"
         node = item.first
-        share = item.macs / self._total
-        colour = next(colour for most, colour in SHARES if share < most)
+        of_macs = item.macs / self._total
+        shares = {"time": item.ms / self._total_ms} if self._total_ms else {}
+        shares["MACs"] = of_macs
+        share = next(iter(shares.values()))
+        colour = next((colour for most, colour in SHARES if share < most), SHARES[-1][1])
         each = " each" if len(item.nodes) > 1 else ""
         facts = [f"{short(item.params)} params{each}"] if item.params else []
-        facts += [f"{share:.0%} of MACs"] if share >= 0.005 else []
+        told = [f"{share:.0%} of {name}" for name, share in shares.items() if share >= 0.005]
+        facts, timed = (facts, told) if self._total_ms else ([*facts, *told], [])
         lines = [_title(item, around), _gives(item.last.told), ", ".join(facts)]
+        lines.append(", ".join(timed))
         given = {}
         if node.role in {INPUT, OUTPUT}:
             name = node.path or "output"
@@ -100,7 +105,9 @@ class _Writer:
             given = {"style": "filled", "fillcolor": "#e8e8e8"}
         elif node.role == JOIN and not item.run:
             given = {"shape": "ellipse", "margin": "0.02,0.0"}
-        whole = "\n".join(filter(None, [f"{node.path} {node.kind}".strip(), node.told, *facts]))
+        whole = "\n".join(
+            filter(None, [f"{node.path} {node.kind}".strip(), node.told, *facts, *timed])
+        )
         graph.node(
             identity,
             label=graphviz.escape("\n".join(filter(None, lines))).replace("\n", "\\n"),
@@ -131,9 +138,9 @@ class _Writer:
         return pairs
 
 
-def _legend(graph: graphviz.Digraph) -> None:
+def _legend(graph: graphviz.Digraph, of: str) -> None:
     """Draw the legend of the colours; not every build of Graphviz has tables."""
-    entries = [("share of MACs:", {"shape": "plaintext", "style": ""})]
+    entries = [(f"share of {of}:", {"shape": "plaintext", "style": ""})]
     entries += [
         (label, {"style": "filled", "fillcolor": colour, **_on(colour)})
         for (_, colour), label in zip(SHARES, LEGEND, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelbench.stages.visualization.graph.fold import Item, View, by_target
+from modelbench.measurement.graph.fold import Item, View, by_target
 
 SPATIAL = 4
 """Dimensions of a tensor that has a height and a width."""

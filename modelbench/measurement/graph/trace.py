@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from modelbench.inputs.batch import Batch
 from modelbench.inputs.tensors import named_tensors
 from modelbench.measurement.compute.flops import unfused
 from modelbench.measurement.hooks import hookable
@@ -47,6 +46,8 @@ class Node:
     """All that it gives, as text."""
     params: int = 0
     macs: float = 0.0
+    ms: float = 0.0
+    """Milliseconds, where they were measured."""
     children: list[Node] = field(default_factory=list)
     calls: int = 0
     """Modules called within."""
@@ -68,14 +69,25 @@ class Trace:
         return self.root.macs
 
 
-def trace(model: nn.Module, batch: Batch, macs: Mapping[str, int]) -> Trace:
-    """Call the model once and follow its tensors; `macs` is by module path, of all calls.
+@dataclass(frozen=True)
+class Costs:
+    """What each module costs with all within it, in all its calls, by its path."""
+
+    macs: Mapping[str, int]
+    ms: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds, by which the picture is coloured where they are known."""
+
+
+def trace(
+    model: nn.Module, inputs: Mapping[str, Tensor], call: Callable[[], Any], costs: Costs
+) -> Trace:
+    """Make a call that runs the model once, and follow its tensors from its inputs.
 
     Follows what goes through modules and torch's functions, in any structure; operations that have
     one source belong to it, those of several are nodes. Raises what the model raises.
     """
-    recorder = _Recorder()
-    inputs = [recorder.given(name, tensor) for name, tensor in batch.named().items()]
+    recorder = _Recorder(type(model).__name__)
+    given = [recorder.given(name, tensor) for name, tensor in inputs.items()]
     hooks = [
         hook
         for path, module in hookable(model)
@@ -86,21 +98,23 @@ def trace(model: nn.Module, batch: Batch, macs: Mapping[str, int]) -> Trace:
     ]
     try:
         with torch.no_grad(), unfused(), _Functions(recorder):
-            outputs = batch.call(model)
+            outputs = call()
     finally:
         for hook in hooks:
             hook.remove()
     output = recorder.end(outputs)
-    assert recorder.root is not None
-    _share(recorder.root, macs)
-    return Trace(recorder.root, inputs, output, recorder.edges)
+    root = recorder.root or recorder.entered()
+    _share(root, costs.macs, "macs")
+    _share(root, costs.ms, "ms")
+    return Trace(root, given, output, recorder.edges)
 
 
 class _Recorder:
     """Knows of every tensor which node it comes from; one that comes from no input, has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
         self.root: Node | None = None
+        self._kind = kind
         self.edges: dict[tuple[Node, Node], None] = {}
         self._open: list[tuple[Node, list[tuple[Tensor, int, Node | None]]]] = []
         self._source: Any = WeakTensorKeyDictionary()
@@ -113,6 +127,8 @@ class _Recorder:
 
     def enter(self, path: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if path and self.root is None:
+                self.entered()
             node = self._node(MODULE, path, type(module).__name__)
             node.params = sum(p.numel() for p in module.parameters())
             if node.parent is None:
@@ -120,9 +136,15 @@ class _Recorder:
             else:
                 node.parent.calls += 1
             taken = named_tensors([args, kwargs]).values()
-            self._open.append((node, [(t, t._version, self._source.get(t)) for t in taken]))
+            self._open.append((node, [(t, _version(t), self._source.get(t)) for t in taken]))
 
         return hook
+
+    def entered(self) -> Node:
+        """Stand for a model of which a method is called, and not itself."""
+        self.root = self._node(MODULE, "", self._kind)
+        self._open.append((self.root, []))
+        return self.root
 
     def leave(self, outputs: Any) -> None:
         node, taken = self._open.pop()
@@ -164,6 +186,7 @@ class _Recorder:
             self._source[tensor] = latest
 
     def end(self, outputs: Any) -> Node:
+        self._open.clear()
         node = self._node(OUTPUT, "", "")
         made = named_tensors(outputs)
         for tensor in made.values():
@@ -206,7 +229,12 @@ class _Functions(TorchFunctionMode):
 
 def _untouched(tensor: Tensor, taken: list[tuple[Tensor, int, Node | None]]) -> bool:
     """Return whether a module gave back what it took, unchanged."""
-    return any(tensor is t and t._version == version for t, version, _ in taken)
+    return any(tensor is t and _version(t) == version for t, version, _ in taken)
+
+
+def _version(tensor: Tensor) -> int:
+    """Return how often a tensor was changed in place; those of inference do not know."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _describe(node: Node, tensors: Mapping[str, Tensor]) -> None:
@@ -221,8 +249,8 @@ def _named(function: str) -> str:
     return OPERATORS.get(function, function)
 
 
-def _share(root: Node, macs: Mapping[str, int]) -> None:
-    """Share the MACs of a path among its calls, and what no child has, among its products."""
+def _share(root: Node, costs: Mapping[str, float], figure: str) -> None:
+    """Share the costs of a path among its calls, and what no child has, among its products."""
     nodes = list(walk(root))
     calls: dict[str, int] = {}
     for node in nodes:
@@ -230,12 +258,13 @@ def _share(root: Node, macs: Mapping[str, int]) -> None:
             calls[node.path] = calls.get(node.path, 0) + 1
     for node in nodes:
         if node.role == MODULE:
-            node.macs = macs.get(node.path, 0) / calls[node.path]
+            setattr(node, figure, costs.get(node.path, 0) / calls[node.path])
     for node in nodes:
         products = [c for c in node.children if c.role == JOIN and c.kind in _PRODUCT_NAMES]
-        left = node.macs - sum(child.macs for child in node.children)
+        inner = sum(getattr(child, figure) for child in node.children)
+        left = max(0.0, getattr(node, figure) - inner)
         for product in products:
-            product.macs = max(0.0, left) / len(products)
+            setattr(product, figure, left / len(products))
 
 
 _PRODUCT_NAMES = {_named(name) for name in PRODUCTS}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modelbench.stages.visualization.graph.dot import FONT_SIZE, short, source
-from modelbench.stages.visualization.graph.fold import view
-from modelbench.stages.visualization.graph.layout import Layout
-from modelbench.stages.visualization.graph.trace import Trace
+from modelbench.measurement.graph.dot import FONT_SIZE, short, source
+from modelbench.measurement.graph.fold import view
+from modelbench.measurement.graph.layout import Layout
+from modelbench.measurement.graph.trace import Trace
 
 SCREEN, LEGIBLE = 1600, 9
 """Pixels of the long side when a picture is seen whole, and of its text then, at least."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from modelbench.stages.visualization.graph.trace import MODULE, Node, Trace
+from modelbench.measurement.graph.trace import MODULE, Node, Trace
 
 LONGEST_PERIOD = 8
 """Modules that may repeat together, such as convolution, normalisation and activation."""
@@ -41,6 +41,11 @@ class Item:
     def macs(self) -> float:
         """Multiply-accumulates of all that it stands for."""
         return sum((c.macs for c in self.children) if self.run else (n.macs for n in self.nodes))
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds of all that it stands for, where they were measured."""
+        return sum((c.ms for c in self.children) if self.run else (n.ms for n in self.nodes))
 
     @property
     def params(self) -> int:
@@ -120,7 +125,8 @@ def _open(root: Item, opened: set[Item], most: int) -> None:
             return
         level = min(depth for depth, _ in groups)
         key = max(
-            (k for k in groups if k[0] == level), key=lambda k: sum(i.macs for i in groups[k])
+            (k for k in groups if k[0] == level),
+            key=lambda k: sum(i.ms or i.macs for i in groups[k]),
         )
         if sum(1 for _ in _closed(root, opened | set(groups[key]))) <= most:
             opened |= set(groups[key])

@@ -1,0 +1,1 @@
+"""Where the time of a call goes: by module, by operator, in a step of training."""
