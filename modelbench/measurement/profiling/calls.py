@@ -83,7 +83,7 @@ def put(functions: Sequence[Placed]) -> list[Placed]:
 class Calls:
     """Watches the modules of a model while it is entered; may be entered again.
 
-    A function in the place of each one's `forward`, no hook: hooks take ten times as long, let
+    A function in the place of each one's `forward`, no hook: hooks take longer, let
     layers of nn.Transformer leave their fast path, and miss a `layer.forward(x)`. Scripted modules
     alone, which take no such function, are watched by hooks. What other threads call is left out.
     """

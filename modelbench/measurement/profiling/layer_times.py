@@ -20,7 +20,7 @@ from modelbench.system.accelerator import event
 
 NOTICED = 0.003
 """Share of a call that watching it takes from which on that is measured in the call itself."""
-LEAST_TRIES, MOST_TRIES = 2, 200
+LEAST_TRIES, MOST_TRIES = 20, 200
 SHORT_MS = 20.0
 """Milliseconds of a call to which what the caches hold makes a difference."""
 LOOPS, ROUNDS = 1000, 7
@@ -285,10 +285,11 @@ def _cost_here(cost: Cost, sample: Sample, calls: Calls, blocks: list[_Block], r
     spans = len(passes[0][1]) // 2
     if spans * (cost.inside + cost.outside) < NOTICED * plain:
         return cost
+    least = LEAST_TRIES if plain < SHORT_MS else 2
     more: list[float] = []
     began = perf_counter()
     while len(more) < MOST_TRIES:
-        if len(more) >= LEAST_TRIES and perf_counter() - began >= rule.budget_s / 6:
+        if len(more) >= least and perf_counter() - began >= rule.budget_s / 6:
             break
         with calls:
             sample()
