@@ -47,7 +47,7 @@ def draw_bars(rows: Sequence[Row], title: str, directory: Path, name: str) -> li
     for place, row in zip(places, rows, strict=True):
         times.annotate(f" {row.share:.1%}", (row.high_ms or row.own_ms, place), va="center",
                        fontsize="small")  # fmt: skip
-    times.set_yticks(places, [_shortened(f"{row.path or '(model)'}  {row.kind}") for row in rows],
+    times.set_yticks(places, [_named(row) for row in rows],
                      fontsize="small")  # fmt: skip
     times.invert_yaxis()
     times.set(xlabel="own time, ms (95% interval)", title=f"{title}: slowest layers")
@@ -167,6 +167,13 @@ def _colours(boxes: Sequence[Box]) -> dict[str, str]:
         spent[box.kind] = spent.get(box.kind, 0.0) + box.width * (1 + box.level)
     ranked = sorted(spent, key=lambda kind: -spent[kind])
     return {kind: style[0] for kind, style in zip(ranked, STYLES, strict=False)}
+
+
+def _named(row: Row) -> str:
+    """Name a layer; of a long path its end, which tells it apart."""
+    path, kind = row.path or "(model)", f" {row.kind}" if row.kind else ""
+    room = LONGEST - len(kind)
+    return (path if len(path) <= room else f"…{path[1 - room :]}") + kind
 
 
 def _shortened(text: str, most: int = LONGEST) -> str:
