@@ -15,6 +15,7 @@ from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 from modelbench.inputs import Noise
 from modelbench.measurement.compute.counting import count_phase
 from modelbench.measurement.numerics.fidelity import fidelity
+from modelbench.models.batches import unseen
 from modelbench.models.workload import Workload
 from modelbench.precision import static
 from modelbench.precision.cast import Cast
@@ -34,7 +35,6 @@ from modelbench.precision.weights import Weights
 from modelbench.results import Report, Skip
 from modelbench.results.attempts import in_one_line
 from modelbench.stages.quantization.file import File, Single
-from modelbench.stages.quantization.samples import unseen
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 X86 = pytest.mark.skipif(

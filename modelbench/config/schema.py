@@ -31,7 +31,7 @@ WEIGHTS = ("random", "pretrained", "fake", "given")
 ORDERS = ("listed", "random")
 """Of the jobs of a sweep."""
 
-SECTIONS = ("model", "test", "device", "precision", "data", "tracker")
+SECTIONS = ("model", "test", "device", "precision", "runtime", "data", "tracker")
 
 
 @dataclass
@@ -132,6 +132,21 @@ class Precision:
             )
 
 
+@dataclass
+class Runtime:
+    """What runs the model in inference; without an engine, eager PyTorch."""
+
+    name: str = MISSING
+    engine: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse a label that nothing stands behind."""
+        if self.engine is None and self.name != "eager":
+            raise ValueError(
+                f"name={self.name}: expected eager, or an engine; runtime={self.name} chooses both"
+            )
+
+
 def register() -> None:
     """Tell Hydra what it needs beyond the YAMLs; may be called again."""
     # Hydra stops at the first key it does not know. In sections that are open to any key, it is
@@ -176,7 +191,10 @@ def job_name(config: Mapping[str, Any]) -> str:
     parts = [config["model"]["name"], test_label(config)]
     parts += ["x".join(map(str, sizes.values()))] if sizes else []
     parts += [f"b{batch}"] if int(batch) > 1 else []
-    return file_name("-".join(map(str, [*parts, config["precision"]["name"]])))
+    parts.append(config["precision"]["name"])
+    runtime = config["runtime"]["name"]
+    parts += [runtime] if runtime != "eager" else []
+    return file_name("-".join(map(str, parts)))
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
@@ -191,5 +209,5 @@ def _job_name(*, _root_: DictConfig) -> str:
     from modelbench.config.describe import described
 
     _root_ = described(_root_)
-    sections = {key: OmegaConf.to_container(_root_[key], resolve=True) for key in SECTIONS[:4]}
+    sections = {key: OmegaConf.to_container(_root_[key], resolve=True) for key in SECTIONS[:5]}
     return job_name(sections | {axis: _root_[axis] for axis in AXES})

@@ -1,4 +1,4 @@
-"""Precision schemes as their YAMLs have them."""
+"""Precision schemes and runtimes that a stage names, as their YAMLs have them."""
 
 from __future__ import annotations
 
@@ -11,38 +11,45 @@ from omegaconf import OmegaConf
 
 from modelbench.config.sections import suggest
 
-STAGE = "quantization"
-"""The stage that compares several; its `schemes` are names of `precision` options."""
+NAMED = {
+    ("quantization", "schemes"): ("precision", "schemes"),
+    ("recommend", "precisions"): ("precision", "schemes"),
+    ("runtimes", "runtimes"): ("runtime", "runtimes"),
+    ("recommend", "runtimes"): ("runtime", "runtimes"),
+}
+"""Settings of stages that name options -> the options' group, and where their content is put."""
+CONTENT = {"precision": "scheme", "runtime": "engine"}
 
 
 def resolve(plain: dict[str, Any], folders: Sequence[Path], found: list[str]) -> None:
     """Put what is named in the place of names; adds to `found` what is not there.
 
     The chosen precision's own scheme may name others, and so may those that a stage compares, which
-    then stand under `schemes`.
+    then stand under `schemes`; runtimes under `runtimes`.
     """
     precision = plain["precision"]
     precision["scheme"] = _whole("precision.scheme", precision["scheme"], folders, found)
-    stage = plain["test"].get(STAGE, {})
-    if "_target_" in stage:
-        path = f"test.{STAGE}.schemes"
-        plain["schemes"] = _named(path, stage.get("schemes", []), folders, found)
+    for (name, key), (group, place) in NAMED.items():
+        stage = plain["test"].get(name, {})
+        if "_target_" in stage:
+            named = _named(f"test.{name}.{key}", stage.get(key, []), group, folders, found)
+            plain[place] = {**plain.get(place, {}), **named}
 
 
 def _named(
-    path: str, names: Sequence[str], folders: Sequence[Path], found: list[str]
+    path: str, names: Sequence[str], group: str, folders: Sequence[Path], found: list[str]
 ) -> dict[str, Any]:
-    schemes = {}
+    content = {}
     for name in names:
-        files = [folder / "precision" / f"{name}.yaml" for folder in reversed(folders)]
+        files = [folder / group / f"{name}.yaml" for folder in reversed(folders)]
         file = next((each for each in files if each.is_file()), None)
         if file is None:
-            there = {f.stem for folder in folders for f in (folder / "precision").glob("*.yaml")}
-            found.append(f"{path}: unknown precision {name}{suggest(name, there)}")
+            there = {f.stem for folder in folders for f in (folder / group).glob("*.yaml")}
+            found.append(f"{path}: unknown {group} {name}{suggest(name, there)}")
             continue
-        node = _read(file, file.stat().st_mtime_ns)
-        schemes[name] = _whole(f"precision {name}: scheme", node.get("scheme"), folders, found)
-    return schemes
+        node, key = _read(file, file.stat().st_mtime_ns), CONTENT[group]
+        content[name] = _whole(f"{group} {name}: {key}", node.get(key), folders, found)
+    return content
 
 
 @cache
@@ -55,5 +62,5 @@ def _read(file: Path, _: int) -> dict[str, Any]:
 def _whole(path: str, node: Any, folders: Sequence[Path], found: list[str]) -> Any:
     """Return a scheme whose `of` holds the schemes themselves."""
     if isinstance(node, Mapping) and isinstance(node.get("of"), list):
-        return {**node, "of": _named(f"{path}.of", node["of"], folders, found)}
+        return {**node, "of": _named(f"{path}.of", node["of"], "precision", folders, found)}
     return node

@@ -69,6 +69,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
         "test": {name: _stage(name, raw["test"][name], folders, found) for name in raw["test"]},
         "device": section("device.", schema.Device, raw["device"], found),
         "precision": section("precision.", schema.Precision, raw["precision"], found),
+        "runtime": section("runtime.", schema.Runtime, raw["runtime"], found),
         "data": targeted("data.", raw["data"], found),
         "tracker": targeted("tracker.", raw["tracker"], found),
     }
@@ -81,6 +82,7 @@ def check(config: DictConfig, folders: Sequence[Path]) -> Checked:
     found += _inputs(plain["model"]["inputs"])
     found += _targets("model", plain["model"])
     found += _targets("precision", plain["precision"])
+    found += _targets("runtime", plain["runtime"])
     for name, entry in plain["test"].items():
         found += _targets(f"test.{name}", {k: v for k, v in entry.items() if k != "_target_"})
     found += _picture(plain["image"])

@@ -67,8 +67,8 @@ def serve(connection: Connection, spec: JobSpec) -> None:
         connection.send(Ready(errors=tuple(found)))
         return
     scratch = spec.directory / SCRATCH
-    schemes = spec.config.get("schemes", {})
-    context = Context(device, schemes, spec.directory, scratch, connection.send)
+    schemes, runtimes = (spec.config.get(name, {}) for name in ("schemes", "runtimes"))
+    context = Context(device, schemes, spec.directory, scratch, connection.send, runtimes=runtimes)
     connection.send(ready)
     settings = schema.stages(spec.config)
     while True:

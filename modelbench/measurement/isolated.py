@@ -52,7 +52,7 @@ def isolated(
                 kind, value = ours.recv()
             except (EOFError, OSError):  # it may have died while it wrote
                 process.join()
-                raise Ended(_how(process.exitcode or 0)) from None
+                raise Ended(ended_how(process.exitcode or 0)) from None
             if kind == "raised":
                 raise value
             if kind == "done":
@@ -75,10 +75,10 @@ def _serve(
         act(lambda value: connection.send(("sent", value)))
         connection.send(("done", None))
     except (Exception, SystemExit) as error:  # the model's code may raise anything
-        connection.send(("raised", _portable(error)))
+        connection.send(("raised", portable(error)))
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """Return the exception, or its text where it cannot be sent."""
     try:
         pickle.loads(pickle.dumps(error))
@@ -87,5 +87,6 @@ def _portable(error: BaseException) -> BaseException:
     return error
 
 
-def _how(code: int) -> str:
+def ended_how(code: int) -> str:
+    """Return how a process ended, by its exit status."""
     return f"the process {'was ' if code < 0 else ''}{of_status(code)}"

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from modelbench.inputs.batch import Batch
 from modelbench.models.workload import Workload
+
+MOST_BYTES = 2**28
+"""What the inputs of unseen samples may hold."""
+FAR = 1000
+"""Seeds from here on are no calibration's."""
 
 
 def sample_dims(workload: Workload) -> dict[str, int]:
@@ -41,3 +49,21 @@ def mixed_batch(workload: Workload, least: int = 2) -> Batch:
         return torch.where(rows.reshape(shape) % 2 == 0, tensor, theirs[name])
 
     return own.holding({name: mixed(name, t) for name, t in own.named().items()})
+
+
+def unseen(workload: Workload, count: int) -> Iterator[Batch]:
+    """Make the workload's own batch and others of its sizes and of other content."""
+    own = workload.batch()
+    yield own
+    count = min(count, MOST_BYTES // max(1, sum(t.nbytes for t in own.named().values())))
+    size, places = workload.axes.get("batch_size", 0), sample_dims(workload)
+    together = size * count
+    if count > 1 and places and workload.takes("batch_size", together):
+        many = workload.batch(batch_size=together).named()
+        for start in range(size, together, size):
+            # A copy, since a part of a larger tensor may be laid out otherwise than a whole one.
+            parts = {n: many[n].narrow(d, start, size).contiguous() for n, d in places.items()}
+            yield own.holding({**own.named(), **parts})
+    else:
+        for number in range(1, count):
+            yield replace(workload, seed=workload.seed + FAR + number).batch()

@@ -55,6 +55,8 @@ class Workload:
     """As the YAML has it."""
     scheme: Mapping[str, Any] | None = None
     """The precision's `scheme`; None for single precision."""
+    runtime: Mapping[str, Any] | None = None
+    """The runtime's `engine`; None for eager PyTorch."""
     fake: Shapes | None = None
     """Where the model is built without memory: shapes are computed, numbers are not."""
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -86,6 +88,7 @@ class Workload:
             pretrained=_pretrained(model),
             weights=model["weights"],
             scheme=config["precision"]["scheme"],
+            runtime=config["runtime"]["engine"],
             fake=Shapes() if model["weights"] == "fake" else None,
             limits=model["limits"],
             input_note=model["input_note"],

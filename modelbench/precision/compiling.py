@@ -39,14 +39,19 @@ def no_compiler(device: str = "cpu") -> str | None:
 
 def compile_in_place(model: nn.Module) -> None:
     """Let the model be compiled, with its weights as constants, when it is first called."""
+    prepare(freezing=True)
+    model.compile()
+
+
+def prepare(*, freezing: bool) -> None:
+    """Set what compiling goes by, in this process, before the first compilation."""
     from torch._inductor import config
 
-    config.freezing = True  # has an effect only if it is set before the first compilation
+    config.freezing = freezing  # has an effect only if it is set before the first compilation
     # A third of the first compilation goes into headers that make no later one quicker.
     config.cpp_cache_precompile_headers = False
     if config.cpp.vec_isa_ok is None and _vectors_are_known():
         config.cpp.vec_isa_ok = True
-    model.compile()
 
 
 def name_kernels() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ class ConvertedModel:
     """Where it compiles, the products that the compiler is to make into ones of 8 bits."""
     saved: nn.Module | None = None
     """What the file holds, where that is not the model itself."""
+    native: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Within it the model computes by itself, though a runtime runs it otherwise."""
+    runtime: str | None = None
+    """What runs it, where that is not PyTorch."""
+    attachment: Any = None
+    """How it does so."""
     suffix: str = ".pt"
     """Of the file."""
     save: Callable[[nn.Module, Path], None] = save_state

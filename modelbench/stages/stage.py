@@ -7,7 +7,7 @@ classes before anything heavy is imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,6 +44,8 @@ class Context:
     begin now, and the settings with which to go on without it, empty where nothing comes after."""
     further: Further | None = None
     """In a further process: what it is to add to."""
+    runtimes: Mapping[str, Any] = field(default_factory=dict)
+    """Runtimes to compare, by name; None is eager PyTorch."""
 
 
 @dataclass(frozen=True)

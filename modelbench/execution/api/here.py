@@ -26,7 +26,7 @@ from modelbench.system import accelerator
 
 log = logging.getLogger(__name__)
 
-ALONE = ("dynamic", "memory")
+ALONE = ("dynamic", "memory", "runtimes", "recommend")
 """Stages that need processes of their own, which this one's threads survive no fork into."""
 READING = ("structure", "visualization", "benchmark", "profile")
 """Stages that leave the module as it is, in single precision and on its own device."""
@@ -71,8 +71,9 @@ def run_here(job: Job, measured: nn.Module, loss: Any, note: str) -> dict[str, A
             except accelerator.Unusable as why:
                 raise ConfigurationError([f"device={job.config['device']['name']}: {why}"]) from why
             scratch = job.directory / SCRATCH
+            schemes, runtimes = (job.config.get(name, {}) for name in ("schemes", "runtimes"))
             context = Context(
-                device, job.config.get("schemes", {}), job.directory, scratch, lambda _: None
+                device, schemes, job.directory, scratch, lambda _: None, runtimes=runtimes
             )
             workload = Workload.of(job.config, job.axes, device)
             refused = _refused(workload, measured)

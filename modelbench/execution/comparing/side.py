@@ -85,8 +85,8 @@ def _prepared(words: Sequence[str]) -> tuple[dict[str, Callable[[], Any]], Any]:
     from modelbench.execution.composed import composed
     from modelbench.execution.job import with_weights
     from modelbench.models.workload import Workload
-    from modelbench.precision.convert import convert
     from modelbench.results import Skip
+    from modelbench.runtimes.deploy import deploy
     from modelbench.system import accelerator
 
     overrides, folders = parted(words)
@@ -102,7 +102,7 @@ def _prepared(words: Sequence[str]) -> tuple[dict[str, Callable[[], Any]], Any]:
         found = working_inputs(config, job.axes, device)
         config = {**config, "model": {**config["model"], **found}}
     workload = Workload.of(config, job.axes, device)
-    converted = convert(workload)
+    converted = deploy(workload)
     batch = converted.batch(workload.batch())
     calls: dict[str, Callable[[], Any]] = {}
     for phase in workload.phases:

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
+from modelbench.inputs.template import Template
 from modelbench.measurement.profiling.calls import Calls
 
 PLAIN = (Tensor, int, float, bool, str, type(None), torch.dtype, torch.device)
@@ -31,8 +32,7 @@ class Captured:
     @property
     def tensors(self) -> list[Tensor]:
         """The tensors among the arguments."""
-        return [leaf for leaf in tree_leaves([self.args, dict(self.kwargs)])
-                if isinstance(leaf, Tensor)]  # fmt: skip
+        return self._template.tensors
 
     @property
     def repeatable(self) -> bool:
@@ -46,12 +46,13 @@ class Captured:
 
     def given(self, change: Callable[[Tensor], Tensor]) -> Captured:
         """Return it with other tensors."""
-
-        def changed(leaf: Any) -> Any:
-            return change(leaf) if isinstance(leaf, Tensor) else leaf
-
-        args, kwargs = tree_map(changed, (self.args, dict(self.kwargs)))
+        template = self._template
+        args, kwargs = template.fill([change(tensor) for tensor in template.tensors])
         return replace(self, args=args, kwargs=kwargs)
+
+    @property
+    def _template(self) -> Template:
+        return Template((self.args, dict(self.kwargs)))
 
     def changed(self, change: Callable[[nn.Module], Any]) -> Captured:
         """Return it with a copy of the module that `change` was done to."""
@@ -89,3 +90,39 @@ def _alike(tensor: Tensor) -> Tensor:
         tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
     )
     return made.copy_(tensor)
+
+
+def capture_all(model: nn.Module, call: Callable[[], Any]) -> list[tuple[str, Captured]]:
+    """Make the call; return the calls of modules that are within no other one, with their paths."""
+    found: list[tuple[str, Captured]] = []
+    depth = 0
+    paths = {module: path for path, module in model.named_modules()}
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        nonlocal depth
+        if depth == 0:
+            found.append((paths[module], Captured(module, args, kwargs).given(_alike)))
+        depth += 1
+
+    def after(*_: Any) -> None:
+        nonlocal depth
+        depth -= 1
+
+    hooks = [
+        hook
+        for module in paths
+        if not isinstance(module, torch.jit.ScriptModule)
+        for hook in (
+            module.register_forward_pre_hook(before, with_kwargs=True),
+            module.register_forward_hook(after, always_call=True),
+        )
+    ]
+    rewind: Callable[[], None] = getattr(call, "rewind", lambda: None)
+    rewind()
+    try:
+        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            call()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found

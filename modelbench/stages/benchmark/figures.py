@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from modelbench.results import Further, Report
 from modelbench.stages.benchmark.placement import draw_roofline
 from modelbench.stages.benchmark.plot_samples import draw_samples
 from modelbench.stages.benchmark.samples import PhaseFigures, middle
+from modelbench.stages.benchmark.sampling import EXPORTED
 from modelbench.stages.part import part
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def summed_up(earlier: Earlier, left: int, workload: Workload, context: Context)
     if left > 0 and figures:
         report.further = Further(left, earlier)
         return report
+    shutil.rmtree(context.directory / EXPORTED, ignore_errors=True)
     _keep(report, figures, _machine(workload))
     with part(report, "plots", workload):
         for phase in figures:

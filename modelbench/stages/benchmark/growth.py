@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from modelbench.measurement.timing.between import between
 from modelbench.measurement.timing.throughput import Growth, grow, grow_again
 from modelbench.results import Report, Skip
+from modelbench.runtimes.deploy import prepared
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from modelbench.inputs.batch import Batch
     from modelbench.measurement.timing.record import Known
     from modelbench.measurement.timing.timing import Rule
     from modelbench.models.workload import Workload
+    from modelbench.precision.converted import ConvertedModel
     from modelbench.stages.stage import Context
 
 
@@ -67,9 +66,7 @@ class Throughput:
 
     workload: Workload
     context: Context
-    model: nn.Module
-    batch: Callable[[Batch], Batch]
-    """Brings a batch into the model's precision."""
+    converted: ConvertedModel
     rule: Rule
 
     def grow(
@@ -101,5 +98,7 @@ class Throughput:
         grow_again(found.growth, at, self.rule, self.context.device)
 
     def _call(self, phase: str, axis: str, size: int) -> Callable[[], Any]:
-        batch = self.batch(self.workload.batch(**{axis: size}))
-        return self.workload.phase(phase, self.model, batch)
+        batch = self.converted.batch(self.workload.batch(**{axis: size}))
+        call = self.workload.phase(phase, self.converted.model, batch)
+        prepared(self.converted, call)
+        return call

@@ -37,7 +37,8 @@ class Placement:
         Returns its place, where it has one, and how many operations it consists of.
         """
         prepare = partial(self._workload.phase, phase)
-        with torch.compiler.set_stance("force_eager"):  # what was compiled hides its operations
+        # What was compiled, or runs elsewhere, hides its operations.
+        with torch.compiler.set_stance("force_eager"), self._converted.native():
             cost = count_phase(prepare, self._converted.model, self._batch, quick=seconds < QUICK_S)
         if cost is None:
             report.notes.append(f"{phase}: its MACs and its share of the peak are unknown")

@@ -10,9 +10,8 @@ from modelbench.measurement.timing.audit import Snapshot, findings, others
 from modelbench.measurement.timing.control import Control
 from modelbench.measurement.timing.throughput import brief
 from modelbench.measurement.timing.timing import LATER_WARMUP_S, Conditions, Timing, time_call
-from modelbench.precision.compiling import compiled
-from modelbench.precision.convert import convert
 from modelbench.results import Skip
+from modelbench.runtimes.deploy import deploy, prepared
 from modelbench.stages.benchmark.growth import Throughput
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from modelbench.stages.benchmark.sampled import Earlier, Plan, Sampled
     from modelbench.stages.stage import Context
 
+EXPORTED = "exported"
+"""Where a runtime's files are, until the last process has loaded them."""
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +47,7 @@ class Sampling:
 
 def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: Plan) -> None:
     """Add this process's samples to those of earlier ones; of phases that processes share."""
-    converted = convert(workload)
+    converted = deploy(workload, context.directory / EXPORTED)
     batch = converted.batch(workload.batch())
     rule = replace(plan.rule, warmup_s=min(plan.rule.warmup_s, LATER_WARMUP_S))
     processes = max(found.timings[0].processes for found in earlier.phases.values())
@@ -57,12 +58,11 @@ def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: P
             call = workload.phase(phase, converted.model, batch)
         except Skip:
             continue
-        if converted.compiles:
-            compiled(call)
+        prepared(converted, call)
         sampling.sample(phase, call, found)
     if earlier.grown:
         brief_rule = brief(plan.rule, plan.throughput_s / processes)
-        throughput = Throughput(workload, context, converted.model, converted.batch, brief_rule)
+        throughput = Throughput(workload, context, converted, brief_rule)
         for grown in earlier.grown:
             try:
                 throughput.again(grown)

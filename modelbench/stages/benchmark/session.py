@@ -12,14 +12,13 @@ from modelbench.measurement.timing.audit import of_threads
 from modelbench.measurement.timing.kernels import kernels_ms
 from modelbench.measurement.timing.statistics import Statistics
 from modelbench.measurement.timing.throughput import brief
-from modelbench.precision.compiling import compiled
-from modelbench.precision.convert import convert
 from modelbench.results import Metric, Report, Skip
+from modelbench.runtimes.deploy import deploy, prepared
 from modelbench.stages.benchmark.figures import add_figures
 from modelbench.stages.benchmark.growth import Throughput
 from modelbench.stages.benchmark.placement import Placement
 from modelbench.stages.benchmark.sampled import Earlier, Plan, Sampled
-from modelbench.stages.benchmark.sampling import Sampling
+from modelbench.stages.benchmark.sampling import EXPORTED, Sampling
 from modelbench.stages.part import part
 from modelbench.stages.stage import Context
 from modelbench.system.environment import state
@@ -42,7 +41,7 @@ class Session:
         self._workload, self._context, self._phases = workload, context, list(phases)
         context.say("loading the model")
         start = perf_counter()
-        self._converted = convert(workload)
+        self._converted = deploy(workload, context.directory / EXPORTED)
         self._model = self._converted.model
         load_s = perf_counter() - start
         self.report.metric("load_s", load_s, "s")
@@ -83,9 +82,11 @@ class Session:
         except Skip as skip:
             report.notes.append(f"{phase} skipped: {skip}")
             return
-        if self._converted.compiles:  # what that takes is no latency
-            self._context.say(f"compiling {phase}")
-            report.metric(f"{phase}/compile_s", compiled(call), "s")
+        doing = "compil" if self._converted.compiles else "export"
+        if self._converted.compiles or self._converted.runtime:  # what that takes is no latency
+            self._context.say(f"{doing}ing {phase}")
+            name = "compile_s" if self._converted.compiles else "export_s"
+            report.metric(f"{phase}/{name}", prepared(self._converted, call), "s")
         found = Sampled()
         timing = self._sampling.sample(phase, call, found)
         self.found.phases[phase] = found
@@ -149,7 +150,7 @@ class Session:
                     )
             return
         rule = brief(self._plan.rule, self._plan.throughput_s)
-        throughput = Throughput(self._workload, self._context, self._model, converted.batch, rule)
+        throughput = Throughput(self._workload, self._context, converted, rule)
         usual = {
             phase: Statistics.of(sampled.timings[0].samples_ms).median
             for phase, sampled in self.found.phases.items()

@@ -21,8 +21,8 @@ from modelbench.measurement.numerics.fidelity import all_finite
 from modelbench.measurement.timing.timing import Rule, time_call
 from modelbench.models.batches import mixed_batch, sample_dims
 from modelbench.models.workload import Workload
-from modelbench.precision.convert import convert
 from modelbench.results.attempts import error_of, in_one_line, past
+from modelbench.runtimes.deploy import deploy
 from modelbench.stages.dynamic.constraints import SizeConstraints
 from modelbench.stages.dynamic.estimate import SEVERAL
 from modelbench.stages.dynamic.rounding import distance
@@ -55,7 +55,7 @@ class Session:
         workload.batch()
         load_libraries(workload.device)
         self._meter = Meter(workload.device)
-        self.converted = convert(workload)
+        self.converted = deploy(workload)
         self._rule = Rule(point_s, min_samples=5, min_s=0.0, warmup_s=0.0, precision=0.02)
 
     @property

@@ -25,6 +25,7 @@ from modelbench.models.fake import on_fake_tensors
 from modelbench.models.workload import Workload
 from modelbench.precision.convert import convert, training_dtype
 from modelbench.results import Skip
+from modelbench.runtimes.deploy import deploy
 
 log = logging.getLogger(__name__)
 
@@ -130,9 +131,12 @@ def measure_inference(workload: Workload, send: Send) -> None:
     workload.batch()
     load_libraries(workload.device)
     meter = Meter(workload.device)
-    converted = convert(workload)
+    converted = deploy(workload)
     weights = meter.held()
     batch = converted.batch(workload.batch())
+    if converted.runtime is not None:  # what exporting takes is no inference's
+        with torch.inference_mode():
+            batch.call(converted.model)
     meter.restart()  # building has its own peak, where weights are drawn or read
     with torch.compiler.set_stance("force_eager"), torch.inference_mode():
         batch.call(converted.model)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from modelbench.measurement.profiling.captured import Captured
+from modelbench.measurement.profiling.captured import Captured, capture_all
 from modelbench.results.attempts import in_one_line
 
 MOST = 5
@@ -57,7 +57,10 @@ def explained(model: nn.Module, call: Callable[[], Any]) -> Explained:
     graphs = operations = 0
     breaks: list[Break] = []
     kinds: list[str] = []
-    for each in _outermost(model, call).values():
+    first: dict[str, Captured] = {}
+    for path, captured in capture_all(model, call):
+        first.setdefault(path, captured)
+    for each in first.values():
         with torch.inference_mode():
             found: Any = torch._dynamo.explain(each.module.forward)(*each.args, **each.kwargs)
         graphs += found.graph_count
@@ -66,42 +69,6 @@ def explained(model: nn.Module, call: Callable[[], Any]) -> Explained:
                    found.break_reasons]  # fmt: skip
         kinds.append(type(each.module).__name__)
     return Explained(graphs, tuple(dict.fromkeys(breaks)), operations, kinds)
-
-
-def _outermost(model: nn.Module, call: Callable[[], Any]) -> dict[str, Captured]:
-    """Make the call uncompiled, and return the first call of each module within no other one."""
-    found: dict[str, Captured] = {}
-    depth = 0
-
-    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        nonlocal depth
-        if depth == 0 and paths.get(module) is not None:
-            found.setdefault(paths[module], Captured(module, args, kwargs))
-        depth += 1
-
-    def after(*_: Any) -> None:
-        nonlocal depth
-        depth -= 1
-
-    paths = {module: path for path, module in model.named_modules()}
-    hooks = [
-        hook
-        for module in paths
-        if not isinstance(module, torch.jit.ScriptModule)
-        for hook in (
-            module.register_forward_pre_hook(before, with_kwargs=True),
-            module.register_forward_hook(after, always_call=True),
-        )
-    ]
-    rewind: Callable[[], None] = getattr(call, "rewind", lambda: None)
-    rewind()
-    try:
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
-            call()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return found
 
 
 def _where(reason: Any) -> str:

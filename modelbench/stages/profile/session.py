@@ -15,8 +15,8 @@ from modelbench.measurement.profiling.layer_times import LayerTimes, Rule, time_
 from modelbench.measurement.profiling.recording import OUTSIDE, How, Recording, record
 from modelbench.measurement.profiling.work import Work, work_of
 from modelbench.precision.compiling import compiled, name_kernels
-from modelbench.precision.convert import convert
 from modelbench.results import Report, Skip
+from modelbench.runtimes.deploy import deploy
 from modelbench.stages.part import part
 from modelbench.stages.profile.compiled import explained
 from modelbench.stages.profile.pictures import Pictures
@@ -86,7 +86,12 @@ class Session:
         self._rest: Mapping[str, Any] = {}
         self._part = partial(part, self.report, workload=workload)
         context.say("loading the model")
-        self._converted = convert(workload)
+        self._converted = deploy(workload)
+        if self._converted.runtime is not None:
+            raise Skip(
+                f"{self._converted.runtime} runs the model as a whole, and layers are no longer "
+                "there to time; profile it with runtime=eager or runtime=compile"
+            )
         self._model = self._converted.model
         self.report.notes += [f"the precision {note}" for note in self._converted.notes]
         if self._converted.compiles:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +10,7 @@ from torch import nn
 
 from modelbench.inputs.tensors import named_tensors
 from modelbench.measurement.numerics.fidelity import Spread, all_finite, fidelity
-from modelbench.models.batches import sample_dims
+from modelbench.models.batches import unseen
 
 if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
@@ -20,11 +18,9 @@ if TYPE_CHECKING:
     from modelbench.precision.converted import ConvertedModel
 
 MOST, MOST_BYTES = 16, 2**28
-"""Calls that are compared, and what their inputs and their outputs may hold."""
+"""Calls that are compared, and what their outputs may hold."""
 ENOUGH, PATIENCE = 8, 3
 """Calls that are worth waiting for, and how many times as long as else."""
-FAR = 1000
-"""Seeds from here on are no calibration's."""
 
 
 class Samples:
@@ -59,21 +55,3 @@ class Samples:
 def _call(batch: Batch, model: nn.Module) -> Any:
     """Call it; the input is made outside, since code is compiled anew for an inference tensor."""
     return batch.call(model)
-
-
-def unseen(workload: Workload, count: int) -> Iterator[Batch]:
-    """Make the workload's own batch and others of its sizes and of other content."""
-    own = workload.batch()
-    yield own
-    count = min(count, MOST_BYTES // max(1, sum(t.nbytes for t in own.named().values())))
-    size, places = workload.axes.get("batch_size", 0), sample_dims(workload)
-    together = size * count
-    if count > 1 and places and workload.takes("batch_size", together):
-        many = workload.batch(batch_size=together).named()
-        for start in range(size, together, size):
-            # A copy, since a part of a larger tensor may be laid out otherwise than a whole one.
-            parts = {n: many[n].narrow(d, start, size).contiguous() for n, d in places.items()}
-            yield own.holding({**own.named(), **parts})
-    else:
-        for number in range(1, count):
-            yield replace(workload, seed=workload.seed + FAR + number).batch()

@@ -1,0 +1,1 @@
+"""Runtimes: what runs a model's calls in the place of eager PyTorch."""

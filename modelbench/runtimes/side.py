@@ -1,0 +1,345 @@
+"""One way to run a model, in a process of its own: what is asked of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from modelbench.inputs.tensors import named_tensors
+from modelbench.measurement.memory.meter import Meter, load_libraries
+from modelbench.measurement.numerics.fidelity import Spread, fidelity
+from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes
+from modelbench.measurement.timing.timing import no_collection, sampler
+from modelbench.models.batches import unseen
+from modelbench.runtimes.attachment import normal
+from modelbench.runtimes.deploy import deploy, prepared, runtime_of
+from modelbench.runtimes.program import Program
+from modelbench.runtimes.runtime import size_of
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
+
+MIB = 2**20
+Arrays = dict[str, Any]
+"""Floating outputs by name, as numpy's: torch's would start threads on the other side."""
+MOST_LAYERS = 40
+"""Layers that are exported one by one to find the first that is wrong."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run a model."""
+
+    runtime: str = "eager"
+    precision: str = "fp32"
+    engine: Mapping[str, Any] | None = None
+    """The runtime's YAML, None for eager PyTorch."""
+    scheme: Mapping[str, Any] | None = None
+    """The precision's, None for single precision."""
+    threads: int | None = None
+    """None for as many as there are."""
+    channels_last: bool = False
+    batch_size: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Name it in a few words."""
+        more = [f"{self.threads} threads" if self.threads and self.threads > 1 else ""]
+        more += ["1 thread" if self.threads == 1 else ""]
+        more += ["channels_last" if self.channels_last else ""]
+        more += [f"batch {self.batch_size}" if self.batch_size else ""]
+        return ", ".join(filter(None, [f"{self.runtime} {self.precision}", *more]))
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What came of exporting and loading it."""
+
+    export_s: float
+    load_s: float
+    first_call_ms: float
+    size_mib: float
+    """Of the files that would be deployed."""
+    coverage: float | None = None
+    falls_back: tuple[str, ...] = ()
+    programs: int = 0
+    """Exported."""
+    notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    bound: bool = False
+    """Whether samples are of the program alone, with its inputs bound."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What a deployed model takes: in a process that has not exported it."""
+
+    workload: Workload
+    variant: Variant
+
+    def of_file(self, file: str, inputs: Sequence[Any]) -> float:
+        """Return the MiB that loading a file and one inference take at most."""
+        tensors = [torch.from_numpy(array).to(self.workload.device) for array in inputs]
+        load_libraries(self.workload.device)
+        assert self.variant.engine is not None
+        runtime = runtime_of(self.variant.engine)
+        meter = Meter(self.workload.device)
+        with torch.inference_mode():
+            runtime.load(Path(file)).run(tensors)
+        return meter.peak() / MIB
+
+    def of_model(self, phase: str) -> float:
+        """Return the same of the model as PyTorch runs it."""
+        workload = replace(self.workload, runtime=self.variant.engine, scheme=self.variant.scheme)
+        batch = workload.batch()
+        load_libraries(workload.device)
+        meter = Meter(workload.device)
+        converted = deploy(workload)
+        call = workload.phase(phase, converted.model, converted.batch(batch))
+        meter.restart()
+        with torch.inference_mode():
+            call()
+        return meter.peak() / MIB
+
+
+@dataclass
+class Side:
+    """A workload run in one way; made where it runs."""
+
+    workload: Workload
+    variant: Variant
+    folder: Path | None = None
+    _state: dict[str, Any] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was loaded."""
+        return {**self.__dict__, "_state": {}}
+
+    def prepare(self, phase: str) -> Ready:
+        """Load the model, and export what the phase needs; raises Skip where that cannot be."""
+        if self.variant.threads is not None:
+            torch.set_num_threads(self.variant.threads)
+        workload = self._workload()
+        load_libraries(workload.device)
+        start = perf_counter()
+        if "converted" not in self._state:
+            folder = self.folder or Path(tempfile.mkdtemp(prefix="modelbench-"))
+            converted = deploy(workload, folder)
+            self._state |= {"converted": converted, "batch": converted.batch(workload.batch())}
+        converted = self._state["converted"]
+        load_s = perf_counter() - start
+        call = workload.phase(phase, converted.model, self._state["batch"])
+        attachment = converted.attachment
+        before = attachment.seconds if attachment else (0.0, 0.0)
+        spent = prepared(converted, call)
+        bound = attachment.single(call) if attachment else None
+        self._state["call"] = call if bound is None else bound
+        sample = self._sample()
+        with torch.inference_mode():
+            first_ms = sample()[0]
+        exports = attachment.seconds if attachment else (spent, load_s)
+        builts = [b for each in attachment.built.values() for b in each] if attachment else []
+        covers = [b.engine.coverage for b in builts if b.engine.coverage is not None]
+        return Ready(
+            exports[0] - before[0], exports[1] - before[1] if attachment else load_s, first_ms,
+            self._size() / MIB, min(covers) if covers else self._coverage(),
+            tuple(dict.fromkeys(n for b in builts for n in b.engine.falls_back)), len(builts),
+            tuple(converted.notes), tuple(str(b.file) for b in builts if b.file),
+            bound is not None,
+        )  # fmt: skip
+
+    def sample(self, seconds: float, most: int = 10_000) -> list[float]:
+        """Return milliseconds of calls in a row, after one that is none; one at least."""
+        sample = self._sample()
+        samples: list[float] = []
+        with torch.inference_mode(), no_collection():
+            sample()
+            spent = 0.0
+            while not samples or (spent < seconds * 1e3 and len(samples) < most):
+                samples.append(sample()[0])
+                spent += samples[-1]
+        return samples
+
+    def outputs(self, count: int, seed: int = 0) -> list[Arrays]:
+        """Return the outputs on the workload's own input and on `count - 1` unseen ones.
+
+        With another `seed` all of them are others.
+        """
+        workload = self._workload()
+        other = replace(workload, seed=workload.seed + seed)
+        return [self._output(batch) for batch in unseen(other, count)]
+
+    def remember(self, count: int, seed: int) -> None:
+        """Keep the outputs, for others to be held against."""
+        self._state["wanted"] = self.outputs(count, seed)
+
+    def against(self, found: list[Arrays]) -> Spread:
+        """Return the fidelity of others' outputs; raises ValueError where shapes differ."""
+        return held_against(self._state["wanted"], found)
+
+    def judged(self) -> Outcomes:
+        """Return what comes of the user's labelled data."""
+        converted, workload = self._state["converted"], self._workload()
+        tokens = getattr(workload.data, "argument", None)
+
+        def call(batch: Any) -> Any:
+            return converted.batch(batch).call(converted.model)
+
+        return outcomes(call, workload.labelled(test=True), tokens)
+
+    def judge(self) -> None:
+        """Keep that, for others to be held against."""
+        self._state["outcomes"] = self.judged()
+
+    def drop_of(self, other: Outcomes) -> float:
+        """Return what another way loses: of accuracy, or of perplexity relatively."""
+        return drop(self._state["outcomes"], other).value
+
+    def ship(self, folder: str) -> tuple[str, int, str]:
+        """Write the program, its input and its output; return the file, threads and type."""
+        place = Path(folder)
+        converted = self._state["converted"]
+        attachment = converted.attachment
+        dtype = f"{converted.dtype}"
+        if attachment is not None:
+            builts = [b for each in attachment.built.values() for b in each]
+            if len(builts) != 1 or attachment.inputs is None:
+                raise ValueError("the phase consists of several programs; export one of its parts")
+            (built,) = builts
+            inputs = attachment.inputs
+            outputs = built.engine.run(inputs)
+            assert built.file is not None
+            name = f"model{built.file.suffix}"
+            for file in built.file.parent.glob(f"{built.file.name}*"):
+                target = name if file == built.file else file.name
+                shutil.copy(file, place / target)
+            dtype = "torch.float32"
+        else:
+            name = "model.pt2"
+            inputs, outputs = self._export(place / name)
+        _save(place / "input.npz", inputs)
+        _save(place / "output.npz", outputs)
+        return name, torch.get_num_threads(), dtype
+
+    def _export(self, file: Path) -> tuple[list[Any], list[Any]]:
+        """Write the model as PyTorch runs it; return its inputs and outputs."""
+        converted, batch = self._state["converted"], self._state["batch"]
+        model = converted.model
+        with torch.inference_mode(False), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            program = Program(model, model.forward, *normal((batch.args, batch.kwargs)))
+            made = torch.export.export(program, tuple(program.inputs), strict=False)
+            torch.export.save(made, file)
+            return program.inputs, list(program(*program.inputs))
+
+    def outputs_at(self, sizes: Mapping[str, int]) -> tuple[Arrays, int]:
+        """Return the output at other sizes, and how many programs were exported for them."""
+        attachment = self._state["converted"].attachment
+        before = sum(map(len, attachment.built.values())) if attachment else 0
+        found = self._output(self._plain().batch(**sizes))
+        after = sum(map(len, attachment.built.values())) if attachment else 0
+        return found, after - before
+
+    def inputs(self) -> list[Any] | None:
+        """Return the program's inputs as numpy's arrays; None where it is not one program."""
+        attachment = self._state["converted"].attachment
+        found = attachment.inputs if attachment else None
+        return None if found is None else [tensor.cpu().numpy() for tensor in found]
+
+    def first_apart(self, least_db: float, seconds: float) -> str | None:
+        """Name the first layer whose output the runtime gets wrong when it runs it alone."""
+        from modelbench.measurement.profiling.captured import capture
+
+        converted, until = self._state["converted"], perf_counter() + seconds
+        assert self.variant.engine is not None
+        runtime = runtime_of(self.variant.engine)
+        with converted.native():
+            model, batch = converted.model, self._state["batch"]
+            leaves = [n for n, m in model.named_modules() if not any(True for _ in m.children())]
+            calls = capture(model, lambda: batch.call(model), leaves[:MOST_LAYERS])
+            folder = Path(tempfile.mkdtemp(prefix="modelbench-"))
+            for number, path in enumerate(leaves[:MOST_LAYERS]):
+                if path not in calls or perf_counter() > until:
+                    continue
+                module, args, kwargs = calls[path].module, calls[path].args, calls[path].kwargs
+                try:
+                    with torch.inference_mode(False), torch.no_grad():
+                        program = Program(module, module.forward, args, kwargs)
+                        built = runtime.build(program, program.inputs, folder / f"{number}")
+                        found = program.outputs(built.engine.run(program.inputs))
+                        ratio = fidelity(calls[path](), found).sqnr_db
+                except Exception:  # one that cannot be exported alone tells nothing
+                    continue
+                if ratio is not None and ratio < least_db:
+                    return f"{path} ({type(module).__name__}, {ratio:.0f} dB)"
+        return None
+
+    def _output(self, batch: Any) -> Arrays:
+        converted = self._state["converted"]
+        with torch.inference_mode():
+            found = converted.batch(batch).call(converted.model)
+        return {
+            name: tensor.detach().cpu().float().numpy()
+            for name, tensor in named_tensors(found).items()
+            if tensor.is_floating_point()
+        }
+
+    def _plain(self) -> Workload:
+        return self._workload()
+
+    def _workload(self) -> Workload:
+        axes = dict(self.workload.axes)
+        if self.variant.batch_size is not None:
+            axes["batch_size"] = self.variant.batch_size
+        return replace(
+            self.workload, runtime=self.variant.engine, scheme=self.variant.scheme, axes=axes
+        )
+
+    def _sample(self) -> Callable[[], tuple[float, float | None]]:
+        return sampler(self._state["call"], self.workload.device)
+
+    def _coverage(self) -> float | None:
+        converted = self._state["converted"]
+        return None if converted.compiles else 1.0
+
+    def _size(self) -> int:
+        """Return the bytes of what would be deployed."""
+        converted = self._state["converted"]
+        attachment = converted.attachment
+        if attachment is not None:
+            files = {b.file for each in attachment.built.values() for b in each if b.file}
+            return sum(size_of(file) for file in files)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"model{converted.suffix}"
+            converted.save(converted.saved or converted.model, file)
+            return size_of(file)
+
+
+def held_against(wanted: Sequence[Arrays], found: Sequence[Arrays]) -> Spread:
+    """Return the fidelity of outputs, sample by sample; raises ValueError where shapes differ."""
+    pairs = list(zip(wanted, found, strict=True))
+    for one, other in pairs:
+        if [t.shape for t in one.values()] != [t.shape for t in other.values()]:
+            raise ValueError(f"its outputs are {_shapes(other)}, those of PyTorch {_shapes(one)}")
+    return Spread.of([fidelity(_tensors(one), _tensors(other)) for one, other in pairs])
+
+
+def _tensors(arrays: Arrays) -> dict[str, Any]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _shapes(outputs: Arrays) -> str:
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
+
+
+def _save(file: Path, tensors: Sequence[Any]) -> None:
+    arrays = [t.detach().cpu() for t in tensors]
+    plain = [t.float() if t.is_floating_point() else t for t in arrays]
+    np.savez(file, **{f"{i:03}": t.numpy() for i, t in enumerate(plain)})

@@ -1,0 +1,102 @@
+"""What is shipped: the chosen artifact, and a script that runs it without modelbench."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelbench.runtimes.remote import Remote
+from modelbench.runtimes.side import Variant
+
+ONNXRUNTIME = '''\
+"""Runs model.onnx: python run.py. Needs numpy and onnxruntime."""
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+here = Path(__file__).parent
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = {threads}
+session = onnxruntime.InferenceSession(here / "{file}", options, providers=["CPUExecutionProvider"])
+given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
+names = [each.name for each in session.get_inputs()]
+feed = {{name: given[key] for name, key in zip(names, given.files)}}
+run = lambda: session.run(None, feed)
+'''
+OPENVINO = '''\
+"""Runs model.onnx: python run.py. Needs numpy and openvino."""
+import time
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+here = Path(__file__).parent
+settings = {{"INFERENCE_PRECISION_HINT": "{hint}", "INFERENCE_NUM_THREADS": {threads},
+            "ENABLE_CPU_PINNING": False}}
+given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
+arrays = [given[key] for key in given.files]
+model = openvino.Core().read_model(here / "{file}")
+model.reshape({{i: list(a.shape) for i, a in enumerate(arrays)}})
+request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+run = lambda: list(request.infer(arrays).values())
+'''
+TORCH = '''\
+"""Runs {file}: python run.py. Needs numpy and torch."""
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+here = Path(__file__).parent
+torch.set_num_threads({threads})
+{load}
+given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
+tensors = [torch.from_numpy(given[key]).to({dtype}) if given[key].dtype.kind == "f" else
+           torch.from_numpy(given[key]) for key in given.files]
+with torch.inference_mode():
+    model(*tensors)
+run = lambda: [each.float().numpy() for each in model(*tensors)]
+torch.inference_mode().__enter__()
+'''
+LOADS = {
+    "aoti": 'model = torch._inductor.aoti_load_package(str(here / "{file}"))',
+    "compile": 'model = torch.compile(torch.export.load(here / "{file}").module())',
+    "eager": 'model = torch.export.load(here / "{file}").module()',
+}
+END = """\
+outputs = run()
+apart = max(float(np.abs(a - wanted[key]).max()) for a, key in zip(outputs, wanted.files))
+times = []
+for _ in range(20):
+    start = time.perf_counter()
+    run()
+    times.append(time.perf_counter() - start)
+print(f"median {1e3 * sorted(times)[10]:.3f} ms; outputs at most {apart:.3g} from those measured")
+"""
+
+
+def ship(
+    remote: Remote, folder: Path, variant: Variant, figures: Mapping[str, float], until: float
+) -> None:
+    """Write the artifact, its input and output, the script and the measured figures."""
+    folder.mkdir(parents=True)
+    name, threads, dtype = remote.ask("ship", str(folder), until=until)
+    engine = variant.engine or {}
+    values = {
+        "file": name, "threads": threads, "dtype": dtype,
+        "hint": engine.get("inference_precision", "f32"),
+    }  # fmt: skip
+    if variant.runtime in LOADS:
+        script = TORCH.format(load=LOADS[variant.runtime].format(**values), **values)
+    else:
+        script = (OPENVINO if "OpenVino" in engine.get("_target_", "") else ONNXRUNTIME).format(
+            **values
+        )
+    (folder / "run.py").write_text(script + END, encoding="utf-8")
+    told = {"chosen": variant.label, **figures}
+    (folder / "figures.json").write_text(json.dumps(told, indent=1), encoding="utf-8")

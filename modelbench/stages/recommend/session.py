@@ -1,0 +1,272 @@
+"""The search, its proof, and what is shipped."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelbench.measurement.isolated import Ended
+from modelbench.results import Report, Skip
+from modelbench.results.attempts import in_one_line
+from modelbench.runtimes.alternating import Raced, race
+from modelbench.runtimes.program import ExportError
+from modelbench.runtimes.remote import Remote
+from modelbench.runtimes.side import Ready, Side, Variant
+from modelbench.stages.recommend.artifact import ship
+from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
+from modelbench.stages.recommend.command import command_of
+from modelbench.stages.recommend.plot import draw_pareto
+from modelbench.stages.recommend.space import all_variants, first_variants
+from modelbench.stages.recommend.study import Study
+from modelbench.stages.recommend.tables import tried_table
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
+    from modelbench.stages.stage import Context
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.9
+"""Of the stage's time limit, after which nothing new is begun."""
+RUNGS_S = (0.5, 1.0, 2.0)
+"""Seconds of samples of a candidate, beside the default: each rung for those that are left."""
+SAMPLES, PROOF_SAMPLES = 3, 8
+"""Inputs whose outputs are compared in the search, and in the proof; others."""
+PROOF_SEED = 77_000
+SURE = 1.0
+"""The speedup that the whole interval of the proof has to be over."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is searched for, and what that may cost."""
+
+    phase: str
+    objective: str
+    budget_s: float
+    prove_s: float
+    timeout_s: float
+    exhaustive: bool
+    export: Path | None
+
+
+class Session:
+    """The default in one process, and a candidate at a time in another.
+
+    This process computes nothing itself, so that it can be forked whenever one is wanted.
+    """
+
+    def __init__(self, workload: Workload, context: Context, bounds: Bounds, plan: Plan) -> None:
+        self.report = Report()
+        self._workload, self._context = workload, context
+        self._bounds, self._plan = bounds, plan
+        self._until = time.monotonic() + SHARE * plan.timeout_s
+        self._usual = Tried(Variant(), relative=1.0, sqnr_db=math.inf, drop=0.0)
+        self._default = self._start(self._usual.variant)
+        self._open: list[Remote] = [self._default]
+        self._tried: list[Tried] = [self._usual]
+        self._judged = bounds.max_drop is not None
+
+    def search(
+        self, runtimes: Sequence[str], precisions: Sequence[str], sizes: Sequence[int]
+    ) -> None:
+        """Try combinations until the budget is spent; raises what the default raises."""
+        plan, began = self._plan, time.monotonic()
+        if self._judged and not self._workload.own_data:
+            raise ValueError("test.recommend.max_drop: needs labelled data; add data=... as well")
+        self._context.say("the default: eager fp32")
+        ready: Ready = self._ask(self._default, "prepare", plan.phase)
+        self._usual.size_mib = ready.size_mib
+        self._ask(self._default, "remember", SAMPLES, 0)
+        if self._judged:
+            self._ask(self._default, "judge")
+        engines = {name: self._context.runtimes[name] for name in runtimes}
+        schemes = {name: self._context.schemes[name] for name in precisions}
+        images = "image_size" in self._workload.axes
+        every = all_variants(engines, schemes, sizes, images=images)
+        first = list(first_variants(engines, schemes, sizes))
+        study = Study(every, first, self._workload.seed, exhaustive=plan.exhaustive)
+        for variant in study.candidates():
+            spent = time.monotonic() - began
+            if not plan.exhaustive and spent > plan.budget_s:
+                self.report.notes.append(
+                    f"the search ended at {plan.budget_s:g} s (test.recommend.budget_s), with "
+                    f"{len(every) - len(self._tried)} combinations not tried"
+                )
+                break
+            if variant.label == self._usual.variant.label:
+                study.tell(variant, self._score(self._usual))
+                continue
+            self._context.say(f"{len(self._tried)}: {variant.label}")
+            tried = Tried(variant)
+            self._tried.append(tried)
+            self._try(tried, study)
+            study.tell(variant, self._score(tried))
+        self.report.metric("search_s", time.monotonic() - began, "s")
+
+    def _try(self, tried: Tried, study: Study) -> None:
+        """Try one; what it raises, or dies of, is why it lost."""
+        remote = self._start(tried.variant)
+        self._open.append(remote)
+        try:
+            self._measure(tried, remote, study)
+        except Skip as skip:
+            tried.lost = str(skip).removeprefix("runtime: ")
+        except (ExportError, Ended, TimeoutError) as error:
+            tried.lost = str(error)
+        except Exception as error:  # runtimes raise all kinds
+            log.info("%s", tried.variant.label, exc_info=True)
+            tried.lost = in_one_line(error)
+        finally:
+            remote.close()
+
+    def _measure(self, tried: Tried, remote: Remote, study: Study) -> None:
+        ready: Ready = self._ask(remote, "prepare", self._plan.phase)
+        tried.size_mib, tried.export_s = ready.size_mib, ready.export_s
+        self._fidelity(tried, remote, SAMPLES, 0)
+        if self._judged:
+            tried.drop = self._ask(self._default, "drop_of", self._ask(remote, "judged"))
+        if broken := self._bounds.broken(replace(tried, p50_ms=None)):
+            tried.lost = "; ".join(broken)
+        for rung, seconds in enumerate(RUNGS_S):
+            raced = race(self._default, remote, seconds, self._workload.seed + rung, self._until)
+            tried.p50_ms, tried.relative = raced.second, 1 / raced.ratio.median
+            tried.samples += len(raced.second_ms)
+            self._usual.p50_ms = raced.first
+            if tried.lost:  # its place is known; more samples change nothing
+                return
+            if study.hopeless(tried.variant, rung, self._score(tried)):
+                tried.lost = f"stopped early, {raced.ratio.median:.3g} times the default's speed"
+                return
+        if broken := self._bounds.broken(tried):
+            tried.lost = "; ".join(broken)
+
+    def _fidelity(self, tried: Tried, remote: Remote, count: int, seed: int) -> None:
+        if tried.variant.batch_size is not None:  # the same samples in batches of another size
+            tried.sqnr_db = None
+            return
+        found = self._ask(remote, "outputs", count, seed)
+        spread = self._ask(self._default, "against", found)
+        tried.sqnr_db = spread.sqnr_db_min
+
+    def _score(self, tried: Tried) -> float:
+        return score(tried, self._plan.objective)
+
+    def finish(self) -> Report:
+        """Prove the best one, and report; what meets no bounds is said with the nearest."""
+        report = self.report
+        within = [t for t in self._tried if t.lost is None and not self._bounds.broken(t)]
+        report.metric("tried", len(self._tried), "count")
+        report.details["tried"] = [_told(t) for t in self._tried]
+        front = pareto(self._tried)
+        report.details["pareto"] = [t.variant.label for t in front]
+        if not within:
+            near = min(self._tried, key=self._bounds.distance)
+            why = "; ".join(self._bounds.broken(near)) or near.lost or ""
+            report.fail(
+                f"nothing meets the bounds; the nearest is {near.variant.label}, which misses "
+                f"{why}; relax test.recommend's bounds, or name further runtimes and precisions"
+            )
+        else:
+            best = min(within, key=self._score)
+            self._prove(best)
+        for tried in self._tried:
+            if (
+                tried.lost is None
+                and tried is not self._usual
+                and (
+                    "chosen" in report.details
+                    and report.details["chosen"]["label"] != tried.variant.label
+                )
+            ):
+                tried.lost = "slower than the chosen one"
+        report.tables.append(tried_table(self._tried, report.details.get("chosen", {})))
+        title = f"{self._workload.name}, {self._plan.phase}: what was tried"
+        report.artifacts += draw_pareto(
+            self._tried, front, report.details.get("chosen", {}).get("label"), title,
+            self._context.directory,
+        )  # fmt: skip
+        return report
+
+    def _prove(self, best: Tried) -> None:
+        """Hold the best against the default in fresh processes, on samples not seen before."""
+        report, plan = self.report, self._plan
+        beaten = best is not self._usual
+        raced: Raced | None = None
+        if beaten:
+            self._context.say(f"proving {best.variant.label} against the default")
+            usual, chosen = self._start(self._usual.variant), self._start(best.variant)
+            self._open += [usual, chosen]
+            self._ask(usual, "prepare", plan.phase)
+            ready: Ready = self._ask(chosen, "prepare", plan.phase)
+            raced = race(usual, chosen, plan.prove_s, self._workload.seed + 99, self._until)
+            self._ask(self._default, "remember", PROOF_SAMPLES, PROOF_SEED)
+            self._fidelity(best, chosen, PROOF_SAMPLES, PROOF_SEED)
+            ratio = raced.ratio
+            report.metric("speedup", ratio.median, "times")
+            if ratio.interval is not None:
+                report.metric("speedup_ci_low", ratio.interval[0], "times")
+                report.metric("speedup_ci_high", ratio.interval[1], "times")
+            report.metric("p50_ms", raced.second, "ms")
+            report.metric("default_p50_ms", raced.first, "ms")
+            if best.sqnr_db is not None and math.isfinite(best.sqnr_db):
+                report.metric("sqnr_db", best.sqnr_db, "dB")
+            report.metric("size_mib", ready.size_mib, "MiB")
+            if broken := self._bounds.broken(replace(best, p50_ms=raced.second)):
+                report.fail(
+                    f"{best.variant.label} was chosen, and misses the bounds on samples that the "
+                    f"search had not seen: {'; '.join(broken)}"
+                )
+        faster = (
+            raced is not None
+            and raced.ratio.interval is not None
+            and (raced.ratio.interval[0] > SURE)
+        )
+        if plan.objective == "latency" and not faster:
+            best = self._usual
+            report.notes.append("nothing beats the default within these bounds: eager fp32")
+        command = command_of(best.variant, self._workload, self._context.directory)
+        report.details["chosen"] = {"label": best.variant.label, **_told(best)}
+        report.details["command"] = command
+        report.notes.append(f"recommended: {best.variant.label}; run it: {command}")
+        if plan.export is not None:
+            self._context.say("writing the artifact")
+            remote = self._start(best.variant)
+            self._open.append(remote)
+            self._ask(remote, "prepare", plan.phase)
+            figures = {
+                name: metric.value for name, metric in report.metrics.items() if "/" not in name
+            }
+            ship(remote, plan.export, best.variant, figures, self._until)
+            report.notes.append(f"{plan.export} has the artifact, and run.py, which runs it")
+
+    def close(self) -> None:
+        """End all processes."""
+        for remote in self._open:
+            remote.close()
+
+    def _start(self, variant: Variant) -> Remote:
+        folder = self._context.scratch / variant.label.replace(" ", "_").replace(",", "")
+        return Remote(partial(Side, self._workload, variant, folder), self._workload.device)
+
+    def _ask(self, remote: Remote, name: str, *args: Any) -> Any:
+        return remote.ask(name, *args, until=self._until)
+
+
+def _told(tried: Tried) -> dict[str, Any]:
+    """Return it as plain data."""
+    variant = tried.variant
+    return {
+        "label": variant.label, "runtime": variant.runtime, "precision": variant.precision,
+        "threads": variant.threads, "channels_last": variant.channels_last,
+        "batch_size": variant.batch_size, "p50_ms": tried.p50_ms,
+        "speedup": tried.relative and 1 / tried.relative, "sqnr_db": tried.sqnr_db,
+        "size_mib": tried.size_mib, "drop": tried.drop, "lost": tried.lost,
+        "samples": tried.samples,
+    }  # fmt: skip

@@ -1,0 +1,250 @@
+"""Runtimes of one model, held against eager PyTorch one after the other."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from modelbench.measurement.isolated import Ended
+from modelbench.results import Report, Skip, Table
+from modelbench.results.attempts import in_one_line
+from modelbench.runtimes.alternating import Raced, race
+from modelbench.runtimes.program import ExportError
+from modelbench.runtimes.remote import Remote
+from modelbench.runtimes.side import Arrays, Peak, Ready, Side, Variant, held_against
+from modelbench.stages.runtimes.plot import draw_runtimes
+
+if TYPE_CHECKING:
+    from modelbench.models.workload import Workload
+    from modelbench.stages.stage import Context
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.9
+"""Of the stage's time limit, after which nothing new is begun."""
+LOW_DB = 20.0
+"""The least fidelity that is asked for in less than single precision."""
+APART_S = 20.0
+"""Seconds of looking for the first layer that is wrong."""
+TELLS = (ExportError, Ended, TimeoutError)
+"""Errors whose message is the reason as a person reads it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the comparison may cost, and what it asks for."""
+
+    budget_s: float
+    samples: int
+    min_sqnr_db: float
+    timeout_s: float
+
+
+class Session:
+    """Eager PyTorch in one process, and a runtime at a time in another."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        context: Context,
+        limits: Limits,
+        phases: Sequence[str],
+        runtimes: Mapping[str, Any],
+    ) -> None:
+        """Start a process for each, which waits until it is asked."""
+        self.report = Report()
+        self._workload, self._context = workload, context
+        self._limits, self._phases = limits, phases
+        self._until = time.monotonic() + SHARE * limits.timeout_s
+        # All before this process computes anything: its threads would survive no fork.
+        self._eager = self._start(Variant(scheme=workload.scheme))
+        self._remotes = {
+            name: self._start(Variant(name, engine=engine, scheme=workload.scheme))
+            for name, engine in runtimes.items()
+        }
+        variants = {"eager": Variant(scheme=workload.scheme)} | {
+            name: Variant(name, engine=engine, scheme=workload.scheme)
+            for name, engine in runtimes.items()
+        }
+        self._peaks = {
+            name: Remote(partial(Peak, workload, variant), workload.device)
+            for name, variant in variants.items()
+        }
+        self._wanted: list[Arrays] = []
+        self._rows: list[list[str | float | None]] = []
+        self._skipped: dict[str, str] = {}
+        low = workload.scheme is not None
+        self._least_db = min(limits.min_sqnr_db, LOW_DB) if low else limits.min_sqnr_db
+
+    def eager(self) -> None:
+        """Run the model as it is; raises what it raises."""
+        self._context.say("eager PyTorch: loading the model")
+        ready = self._ask(self._eager, "prepare", self._phases[0])
+        self._wanted = self._ask(self._eager, "outputs", self._limits.samples)
+        self.report.metric("eager/load_s", ready.load_s, "s")
+        self.report.metric("eager/size_mib", ready.size_mib, "MiB")
+        peak = self._ask(self._peaks["eager"], "of_model", self._phases[0])
+        self.report.metric("eager/peak_mib", peak, "MiB")
+
+    def add(self, name: str) -> None:
+        """Hold one runtime against it; one that fails, or dies, costs itself alone."""
+        if time.monotonic() > self._until:
+            self._skipped[name] = "not begun, for want of time (test.runtimes.timeout_s)"
+            return
+        remote = self._remotes[name]
+        try:
+            self._compare(name, remote)
+        except Skip as skip:
+            self._skipped[name] = str(skip).removeprefix("runtime: ")
+        except TELLS as error:
+            self.report.fail(f"{name}: {error}")
+        except Exception as error:  # runtimes raise all kinds
+            log.exception("runtime %s", name)
+            self.report.fail(f"{name}: {in_one_line(error)}")
+        finally:
+            remote.close()
+
+    def _compare(self, name: str, remote: Remote) -> None:
+        for number, phase in enumerate(self._phases):
+            prefix = name if number == 0 else f"{name}/{phase}"
+            self._context.say(f"{name}: exporting {phase}")
+            ready = self._ask(remote, "prepare", phase)
+            self._ask(self._eager, "prepare", phase)
+            self._add_ready(prefix, ready)
+            if number == 0:
+                self._fidelity(name, remote)
+            self._context.say(f"{name}: timing {phase}, interleaved with eager PyTorch")
+            raced = race(
+                self._eager, remote, self._limits.budget_s, self._workload.seed, self._until
+            )
+            self._add_speed(prefix, raced)
+            if number == 0:
+                self._memory(name, remote, ready)
+                self._row(name, phase, ready, raced)
+                self._dynamic(name, remote)
+
+    def _memory(self, name: str, remote: Remote, ready: Ready) -> None:
+        """Measure what the exported program takes in a process that only loads and runs it."""
+        inputs = self._ask(remote, "inputs")
+        if inputs is None or len(ready.files) != 1:
+            return
+        peak = self._ask(self._peaks[name], "of_file", ready.files[0], inputs)
+        self.report.metric(f"{name}/peak_mib", peak, "MiB")
+
+    def _add_ready(self, prefix: str, ready: Ready) -> None:
+        report = self.report
+        report.metric(f"{prefix}/export_s", ready.export_s, "s")
+        report.metric(f"{prefix}/load_s", ready.load_s, "s")
+        report.metric(f"{prefix}/first_call_ms", ready.first_call_ms, "ms")
+        report.metric(f"{prefix}/size_mib", ready.size_mib, "MiB")
+        if ready.coverage is not None:
+            report.metric(f"{prefix}/coverage", ready.coverage, "share")
+        if ready.falls_back:
+            report.notes.append(f"{prefix}: falls back for {', '.join(ready.falls_back[:8])}")
+        report.notes += [f"{prefix}: {note}" for note in ready.notes]
+
+    def _fidelity(self, name: str, remote: Remote) -> None:
+        """Hold outputs on unseen samples against eager ones; a wrong one fails the runtime."""
+        found = self._ask(remote, "outputs", self._limits.samples)
+        spread = held_against(self._wanted, found)
+        if math.isfinite(spread.sqnr_db):
+            self.report.metric(f"{name}/sqnr_db", spread.sqnr_db, "dB")
+        else:
+            self.report.notes.append(f"{name}: its outputs are those of eager PyTorch, bit by bit")
+        self.report.metric(f"{name}/max_abs_error", spread.max_abs_error, "output")
+        if spread.sqnr_db_min >= self._least_db:
+            return
+        where = None
+        if name not in {"eager", "compile"}:
+            self._context.say(f"{name}: looking for the first layer that is wrong")
+            where = self._ask(remote, "first_apart", self._least_db, APART_S)
+        at = f"; the first layer that is wrong by itself is {where}" if where else ""
+        self.report.fail(
+            f"{name}: its outputs are wrong: {spread.sqnr_db_min:.0f} dB from eager PyTorch's, "
+            f"expected {self._least_db:g} or more{at}"
+        )
+
+    def _add_speed(self, prefix: str, raced: Raced) -> None:
+        report, ratio = self.report, raced.ratio
+        report.metric(f"{prefix}/p50_ms", raced.second, "ms")
+        report.metric(f"{prefix}/eager_p50_ms", raced.first, "ms")
+        report.metric(f"{prefix}/speedup", ratio.median, "times")
+        if ratio.interval is not None:
+            report.metric(f"{prefix}/speedup_ci_low", ratio.interval[0], "times")
+            report.metric(f"{prefix}/speedup_ci_high", ratio.interval[1], "times")
+
+    def _row(self, name: str, phase: str, ready: Ready, raced: Raced) -> None:
+        low, high = raced.ratio.interval or (None, None)
+        found = self.report.metrics.get(f"{name}/sqnr_db")
+        sqnr = None if found is None else found.value
+        self._rows.append([
+            name, phase, raced.second, raced.ratio.median, low, high, sqnr,
+            ready.size_mib, ready.export_s, ready.load_s,
+        ])  # fmt: skip
+
+    def _dynamic(self, name: str, remote: Remote) -> None:
+        """Run at a second size of each axis, against eager PyTorch."""
+        open_axes: dict[str, str] = {}
+        for axis, size in self._workload.axes.items():
+            other = next(
+                (s for s in (2 * size, size // 2, size + 32, size - 32)
+                 if s > 0 and self._workload.takes(axis, s)), None,
+            )  # fmt: skip
+            if other is None:
+                continue
+            try:
+                wanted, _ = self._ask(self._eager, "outputs_at", {axis: other})
+                found, exported = self._ask(remote, "outputs_at", {axis: other})
+                spread = held_against([wanted], [found])
+                right = spread.sqnr_db_min >= self._least_db
+                open_axes[axis] = (
+                    f"wrong at {other}: {spread.sqnr_db_min:.0f} dB" if not right
+                    else f"frozen at {size}" if exported else "dynamic"
+                )  # fmt: skip
+                if not right:
+                    self.report.fail(f"{name}: {axis} is {open_axes[axis]}")
+            except Exception as error:  # as above
+                if isinstance(error, Ended):
+                    raise
+                open_axes[axis] = f"fails at {other}: {in_one_line(error)}"
+        self.report.details[name] = {"axes": open_axes}
+        told = ", ".join(f"{axis} {state}" for axis, state in open_axes.items())
+        if told and name != "compile":
+            self.report.notes.append(f"{name}: {told}")
+
+    def finish(self) -> Report:
+        """Return the report; raises Skip where no runtime could be used."""
+        report = self.report
+        if not self._rows and not report.failure:
+            raise Skip("; ".join(f"{name}: {why}" for name, why in self._skipped.items()))
+        report.notes += [f"{name} skipped: {why}" for name, why in self._skipped.items()]
+        report.details["skipped"] = dict(self._skipped)
+        columns = [
+            ("runtime", "text"), ("phase", "text"), ("median", "ms"), ("speedup", "times"),
+            ("from", "times"), ("to", "times"), ("fidelity", "dB"), ("size", "MiB"),
+            ("export", "s"), ("load", "s"),
+        ]  # fmt: skip
+        rows = sorted(self._rows, key=lambda row: float(row[2] or 0.0))
+        if rows:
+            title = "runtimes against eager PyTorch, fastest first"
+            report.tables.append(Table(title, columns, rows))
+            title = f"{self._workload.name}: runtimes against eager PyTorch"
+            report.artifacts += draw_runtimes(rows, title, self._context.directory)
+        return report
+
+    def close(self) -> None:
+        """End all processes."""
+        for remote in (self._eager, *self._remotes.values(), *self._peaks.values()):
+            remote.close()
+
+    def _start(self, variant: Variant) -> Remote:
+        folder = self._context.scratch / variant.runtime
+        return Remote(partial(Side, self._workload, variant, folder), self._workload.device)
+
+    def _ask(self, remote: Remote, name: str, *args: Any) -> Any:
+        return remote.ask(name, *args, until=self._until)
