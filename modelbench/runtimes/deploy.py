@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from modelbench.inputs.template import signature
 from modelbench.measurement.profiling.captured import capture_all
 from modelbench.precision.compiling import compiled
-from modelbench.precision.convert import convert
+from modelbench.precision.convert import convert, scheme_of
 from modelbench.results import Skip
 from modelbench.runtimes.attachment import Attachment, Larger
 from modelbench.runtimes.compiled import Compile
@@ -49,6 +49,10 @@ def deploy(workload: Workload, folder: Path | None = None) -> ConvertedModel:
     if why := runtime.unavailable(workload.device):
         raise Skip(f"runtime: {why}")
     quantizes = runtime.quantizes and _in_8_bits(workload.scheme)
+    if runtime.quantizes and not quantizes and workload.device.type == "cpu":
+        dtype = scheme_of(workload.scheme).autocast()
+        runtime = runtime if dtype is torch.float32 else runtime.at(dtype)
+        workload = replace(workload, scheme=None)
     converted = convert(replace(workload, scheme=None) if quantizes else workload)
     if isinstance(runtime, Compile):
         if not converted.compiles:
@@ -60,7 +64,7 @@ def deploy(workload: Workload, folder: Path | None = None) -> ConvertedModel:
             "runtime: it takes models as PyTorch runs them, and this precision is compiled; use "
             "runtime=eager or runtime=compile"
         )
-    name = str(workload.runtime["_target_"]).rpartition(".")[2]
+    name = type(runtime).__name__
     attachment = Attachment(converted.model, runtime, _larger(workload, converted), folder)
     if quantizes:
         attachment.samples = _samples(workload, converted.model, attachment)

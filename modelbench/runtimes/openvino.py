@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from modelbench.runtimes.onnxruntime import quantized
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import Call, Runtime, threads
 
+OF_TYPES = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 HINTS = ("f32", "bf16", "f16")
 
 
@@ -34,6 +35,10 @@ class OpenVino(Runtime):
             raise ValueError(
                 f"inference_precision={self.inference_precision}: expected {', '.join(HINTS)}"
             )
+
+    def at(self, dtype: torch.dtype) -> Runtime:
+        """Compute in that type, whatever the file holds."""
+        return replace(self, inference_precision=OF_TYPES[dtype])
 
     def export(self, program: Program, examples: Sequence[Tensor], file: Path) -> list[list[bool]]:
         """Write ONNX: its own converter takes longer for the same graph."""

@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from modelbench.results import Skip
 from modelbench.results.json_file import write_json
 from modelbench.runtimes.program import Program
 from modelbench.system.cgroup import usable_cores
@@ -78,6 +79,16 @@ class Runtime:
     def refuses(self, device: torch.device) -> str | None:
         """Return why it cannot run on this device."""
         return None if device.type == "cpu" else f"runs on the CPU only, but this is {device}"
+
+    def at(self, dtype: torch.dtype) -> Runtime:
+        """Return the runtime computing in half precision a model that it is given in single.
+
+        Raises Skip where it has no way of its own.
+        """
+        raise Skip(
+            f"{type(self).__name__} has no {str(dtype).removeprefix('torch.')} of its own on the "
+            "CPU; use eager, compile or openvino"
+        )
 
     def build(
         self,

@@ -110,6 +110,19 @@ class Peak:
         return meter.peak() / MIB
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """What a script has to know to run what was written."""
+
+    file: str
+    threads: int
+    dtype: str
+    """Of floating inputs, as Python writes it."""
+    compiles: bool
+    quantized: bool
+    """Whether it holds torchao's operators."""
+
+
 @dataclass
 class Side:
     """A workload run in one way; made where it runs."""
@@ -203,8 +216,8 @@ class Side:
         """Return what another way loses: of accuracy, or of perplexity relatively."""
         return drop(self._state["outcomes"], other).value
 
-    def ship(self, folder: str) -> tuple[str, int, str]:
-        """Write the program, its input and its output; return the file, threads and type."""
+    def ship(self, folder: str) -> Shipped:
+        """Write the program, its input and its output."""
         place = Path(folder)
         converted = self._state["converted"]
         attachment = converted.attachment
@@ -227,7 +240,8 @@ class Side:
             inputs, outputs = self._export(place / name)
         _save(place / "input.npz", inputs)
         _save(place / "output.npz", outputs)
-        return name, torch.get_num_threads(), dtype
+        quantized = attachment is None and converted.quantized
+        return Shipped(name, torch.get_num_threads(), dtype, converted.compiles, quantized)
 
     def _export(self, file: Path) -> tuple[list[Any], list[Any]]:
         """Write the model as PyTorch runs it; return its inputs and outputs."""

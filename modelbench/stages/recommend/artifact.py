@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.side import Variant
+from modelbench.runtimes.side import Shipped, Variant
 
 ONNXRUNTIME = '''\
 """Runs model.onnx: python run.py. Needs numpy and onnxruntime."""
@@ -52,6 +52,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+{imports}
 here = Path(__file__).parent
 torch.set_num_threads({threads})
 {load}
@@ -63,9 +64,13 @@ with torch.inference_mode():
 run = lambda: [each.float().numpy() for each in model(*tensors)]
 torch.inference_mode().__enter__()
 '''
+COMPILED = """\
+import torch._inductor.config
+torch._inductor.config.freezing = True
+model = torch.compile(torch.export.load(here / "{file}").module())"""
 LOADS = {
     "aoti": 'model = torch._inductor.aoti_load_package(str(here / "{file}"))',
-    "compile": 'model = torch.compile(torch.export.load(here / "{file}").module())',
+    "compile": COMPILED,
     "eager": 'model = torch.export.load(here / "{file}").module()',
 }
 END = """\
@@ -80,19 +85,25 @@ print(f"median {1e3 * sorted(times)[10]:.3f} ms; outputs at most {apart:.3g} fro
 """
 
 
+HINTS = {"bf16": "bf16", "fp16": "f16"}
+"""What OpenVINO calls them."""
+
+
 def ship(
     remote: Remote, folder: Path, variant: Variant, figures: Mapping[str, float], until: float
 ) -> None:
     """Write the artifact, its input and output, the script and the measured figures."""
     folder.mkdir(parents=True)
-    name, threads, dtype = remote.ask("ship", str(folder), until=until)
+    shipped: Shipped = remote.ask("ship", str(folder), until=until)
     engine = variant.engine or {}
     values = {
-        "file": name, "threads": threads, "dtype": dtype,
-        "hint": engine.get("inference_precision", "f32"),
+        "file": shipped.file, "threads": shipped.threads, "dtype": shipped.dtype,
+        "hint": HINTS.get(variant.precision, engine.get("inference_precision", "f32")),
+        "imports": "import torchao.quantization.pt2e  # its operators" if shipped.quantized else "",
     }  # fmt: skip
     if variant.runtime in LOADS:
-        script = TORCH.format(load=LOADS[variant.runtime].format(**values), **values)
+        load = COMPILED if shipped.compiles else LOADS[variant.runtime]
+        script = TORCH.format(load=load.format(**values), **values)
     else:
         script = (OPENVINO if "OpenVino" in engine.get("_target_", "") else ONNXRUNTIME).format(
             **values

@@ -163,7 +163,6 @@ class Session:
         report = self.report
         within = [t for t in self._tried if t.lost is None and not self._bounds.broken(t)]
         report.metric("tried", len(self._tried), "count")
-        report.details["tried"] = [_told(t) for t in self._tried]
         front = pareto(self._tried)
         report.details["pareto"] = [t.variant.label for t in front]
         if not within:
@@ -186,6 +185,7 @@ class Session:
                 )
             ):
                 tried.lost = "slower than the chosen one"
+        report.details["tried"] = [_told(t) for t in self._tried]
         report.tables.append(tried_table(self._tried, report.details.get("chosen", {})))
         title = f"{self._workload.name}, {self._plan.phase}: what was tried"
         report.artifacts += draw_pareto(
@@ -252,7 +252,8 @@ class Session:
             remote.close()
 
     def _start(self, variant: Variant) -> Remote:
-        folder = self._context.scratch / variant.label.replace(" ", "_").replace(",", "")
+        # One export serves all numbers of threads, and what is proved is what was searched.
+        folder = self._context.scratch / f"{variant.runtime}-{variant.precision}"
         return Remote(partial(Side, self._workload, variant, folder), self._workload.device)
 
     def _ask(self, remote: Remote, name: str, *args: Any) -> Any:
