@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from modelbench.measurement.profiling.calls import Calls
 from modelbench.measurement.profiling.captured import capture
 from modelbench.measurement.profiling.layer_times import Rule, time_layers
-from modelbench.measurement.profiling.recording import How, record
+from modelbench.measurement.profiling.recorder import How, record
 from modelbench.models.unet import UNet
 from modelbench.stages.profile.rows import Sources, rows_of
 from modelbench.stages.profile.suspects import Scene, findings_of

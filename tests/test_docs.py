@@ -39,7 +39,7 @@ RUNS = {line: file for file in DOCS for line in commands(file)}
 
 def test_the_walk_sees_the_pages() -> None:
     """And commands in them."""
-    assert len(DOCS) == 13
+    assert len(DOCS) == 14
     assert len(RUNS) >= 6
 
 
@@ -80,7 +80,7 @@ def test_every_option_and_key_is_documented() -> None:
             assert f"`{file.stem}`" in page, f"{group}={file.stem}"
     for key in set(config) - set(schema.SECTIONS):
         assert f"`{key}`" in page, key
-    for group in ("device", "precision", "tracker"):
+    for group in ("device", "precision", "runtime", "tracker"):
         for key in set(config[group]) - {"_target_"}:
             assert f"`{group}.{key}`" in page, key
     for stage, settings in config.test.items():

@@ -19,8 +19,10 @@ import modelbench
 from modelbench.inputs.batch import Batch
 from modelbench.measurement.profiling.calls import Calls, Spans
 from modelbench.measurement.profiling.captured import capture
-from modelbench.measurement.profiling.layer_times import Cost, LayerTimes, Rule, time_layers
-from modelbench.measurement.profiling.recording import OUTSIDE, How, read, record
+from modelbench.measurement.profiling.cost import Cost
+from modelbench.measurement.profiling.layer_times import LayerTimes, Rule, time_layers
+from modelbench.measurement.profiling.recorder import How, record
+from modelbench.measurement.profiling.recording import OUTSIDE, read
 from modelbench.measurement.profiling.work import work_of
 from modelbench.stages.profile.causes import Suspect, causes_of
 from modelbench.stages.profile.compiled import explained

@@ -25,7 +25,8 @@ from modelbench.runtimes.openvino import OpenVino
 from modelbench.runtimes.program import ExportError, Program
 from modelbench.runtimes.remote import Remote
 from modelbench.runtimes.runtime import Runtime
-from modelbench.runtimes.side import Variant, held_against
+from modelbench.runtimes.side import held_against
+from modelbench.runtimes.variant import Variant
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
 from modelbench.stages.recommend.space import all_variants, first_variants
 from modelbench.stages.recommend.study import Study
@@ -308,6 +309,7 @@ RECOMMEND = ("test.recommend.runtimes=[eager,onnxruntime]", "test.recommend.prec
              "test.recommend.prove_s=1", "test.recommend.budget_s=60")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_recommendation_with_its_evidence(command: Command, tmp_path: Path) -> None:
     """What was tried, why each lost, the command; and an artifact that runs without modelbench."""
     shipped = tmp_path / "shipped"

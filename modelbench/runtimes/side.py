@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from modelbench.inputs.tensors import named_tensors
-from modelbench.measurement.memory.meter import Meter, load_libraries
+from modelbench.measurement.memory.meter import load_libraries
 from modelbench.measurement.numerics.fidelity import Spread, fidelity
 from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes
 from modelbench.measurement.timing.timing import no_collection, sampler
@@ -23,6 +23,7 @@ from modelbench.runtimes.attachment import normal
 from modelbench.runtimes.deploy import deploy, prepared, runtime_of
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import size_of
+from modelbench.runtimes.variant import Ready, Shipped, Variant
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
@@ -32,95 +33,6 @@ Arrays = dict[str, Any]
 """Floating outputs by name, as numpy's: torch's would start threads on the other side."""
 MOST_LAYERS = 40
 """Layers that are exported one by one to find the first that is wrong."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to run a model."""
-
-    runtime: str = "eager"
-    precision: str = "fp32"
-    engine: Mapping[str, Any] | None = None
-    """The runtime's YAML, None for eager PyTorch."""
-    scheme: Mapping[str, Any] | None = None
-    """The precision's, None for single precision."""
-    threads: int | None = None
-    """None for as many as there are."""
-    channels_last: bool = False
-    batch_size: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Name it in a few words."""
-        more = [f"{self.threads} threads" if self.threads and self.threads > 1 else ""]
-        more += ["1 thread" if self.threads == 1 else ""]
-        more += ["channels_last" if self.channels_last else ""]
-        more += [f"batch {self.batch_size}" if self.batch_size else ""]
-        return ", ".join(filter(None, [f"{self.runtime} {self.precision}", *more]))
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What came of exporting and loading it."""
-
-    export_s: float
-    load_s: float
-    first_call_ms: float
-    size_mib: float
-    """Of the files that would be deployed."""
-    coverage: float | None = None
-    falls_back: tuple[str, ...] = ()
-    programs: int = 0
-    """Exported."""
-    notes: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    bound: bool = False
-    """Whether samples are of the program alone, with its inputs bound."""
-
-
-@dataclass(frozen=True)
-class Peak:
-    """What a deployed model takes: in a process that has not exported it."""
-
-    workload: Workload
-    variant: Variant
-
-    def of_file(self, file: str, inputs: Sequence[Any]) -> float:
-        """Return the MiB that loading a file and one inference take at most."""
-        tensors = [torch.from_numpy(array).to(self.workload.device) for array in inputs]
-        load_libraries(self.workload.device)
-        assert self.variant.engine is not None
-        runtime = runtime_of(self.variant.engine)
-        meter = Meter(self.workload.device)
-        with torch.inference_mode():
-            runtime.load(Path(file)).run(tensors)
-        return meter.peak() / MIB
-
-    def of_model(self, phase: str) -> float:
-        """Return the same of the model as PyTorch runs it."""
-        workload = replace(self.workload, runtime=self.variant.engine, scheme=self.variant.scheme)
-        batch = workload.batch()
-        load_libraries(workload.device)
-        meter = Meter(workload.device)
-        converted = deploy(workload)
-        call = workload.phase(phase, converted.model, converted.batch(batch))
-        meter.restart()
-        with torch.inference_mode():
-            call()
-        return meter.peak() / MIB
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """What a script has to know to run what was written."""
-
-    file: str
-    threads: int
-    dtype: str
-    """Of floating inputs, as Python writes it."""
-    compiles: bool
-    quantized: bool
-    """Whether it holds torchao's operators."""
 
 
 @dataclass

@@ -73,6 +73,7 @@ class MLflow:
         if job.parent_run_id:
             tags["mlflow.parentRunId"] = job.parent_run_id
         short = {name: getattr(job, name) for name in ("model", "test", "device", "precision")}
+        short["runtime"] = job.config["runtime"]["name"]
         params = {**short, **job.axes, "seed": job.seed}
         params = {**dict(_flat("", job.config)), **params}
         if job.earlier is not None:

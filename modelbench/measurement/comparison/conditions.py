@@ -15,6 +15,8 @@ THREADS = ("torch_threads", "torch_interop_threads")
 CHOSEN = ("device", "precision", "axes", "seed")
 RAM = 0.05
 """Relative difference of memory that is that of a kernel, and not of a machine."""
+EAGER = {"name": "eager", "engine": None}
+"""Of results that know of no runtimes."""
 IDLE = {"timeout_s"}
 """Settings that change no figure."""
 
@@ -43,6 +45,7 @@ def differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Di
         machine.append(f"ram_gib: {ram[0]:g} against {ram[1]:g}")
     settings = [*_differing(CHOSEN, baseline, candidate), *_differing(THREADS, one, two)]
     plain = [document.get("config") or {} for document in (baseline, candidate)]
+    settings += _nested("runtime", *(each.get("runtime") or EAGER for each in plain))
     settings += _nested("data", *(each.get("data") or {} for each in plain))
     tests = [each.get("test") or {} for each in plain]
     for stage in tests[0].keys() & tests[1].keys():

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from modelbench.inputs.batch import Batch
-from modelbench.measurement.profiling.recording import RANGE, How, Recording, Slice, record
+from modelbench.measurement.profiling.recorder import How, record
+from modelbench.measurement.profiling.recording import RANGE, Recording, Slice
 from modelbench.measurement.timing.statistics import Statistics
 from modelbench.measurement.training.training import Trainer, loss_of
 from modelbench.models.workload import Workload

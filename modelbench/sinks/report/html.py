@@ -26,6 +26,7 @@ HEADLINES = {
     "benchmark/*/p50_ms": "median latency, {}",
     "memory/inference_peak_mib": "peak memory, inference",
     "memory/training_peak_mib": "peak memory, training",
+    "recommend/speedup": "speedup of what is recommended",
     "algorithm/loss_drop": "loss reduction in training",
     "algorithm/accuracy_after": "accuracy after training",
     "quantization/int8/size_ratio": "int8 size, of fp32",

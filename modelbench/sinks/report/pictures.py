@@ -19,6 +19,8 @@ TOLD = {
     "icicle-": "Blocks within blocks, each as wide as its time",
     "timeline-": "One call over time: which module ran when, within which",
     "training_memory": "Memory over one training step, with the layers in which it grows most",
+    "runtimes": "Each runtime against eager PyTorch, and the size of its files",
+    "recommend": "What was tried: speed against fidelity and against size",
     "autograd_": "The graph of the backward pass",
     "roofline": "Roofline: each phase against this machine's compute and memory peaks",
     "latency-": "Every timed sample in order, and the distribution",

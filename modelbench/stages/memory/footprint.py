@@ -180,6 +180,12 @@ class Footprint:
             + ", ".join(f"{part} {a / MIB:,.0f}" for part, (a, _) in both.items() if part != "peak")
             + ")"
         )
+        if what == "inference" and self._workload.runtime is not None:
+            report.notes.append(
+                "inference: measured with the model beside the exported program, which the "
+                "estimate leaves out; test=runtimes measures the program alone"
+            )
+            return
         if not missed(told, found):
             return
         wrong = [part for part in parts if part != "peak" and missed(*both[part])]

@@ -12,7 +12,8 @@ import torch
 
 from modelbench.measurement.compute.peaks import Peaks, peaks
 from modelbench.measurement.profiling.layer_times import LayerTimes, Rule, time_layers, time_plain
-from modelbench.measurement.profiling.recording import OUTSIDE, How, Recording, record
+from modelbench.measurement.profiling.recorder import How, record
+from modelbench.measurement.profiling.recording import Recording
 from modelbench.measurement.profiling.work import Work, work_of
 from modelbench.precision.compiling import compiled, name_kernels
 from modelbench.results import Report, Skip
@@ -20,6 +21,7 @@ from modelbench.runtimes.deploy import deploy
 from modelbench.stages.part import part
 from modelbench.stages.profile.compiled import explained
 from modelbench.stages.profile.pictures import Pictures
+from modelbench.stages.profile.remarks import judge, of_kernels, of_operators
 from modelbench.stages.profile.rows import (
     Row,
     Sources,
@@ -49,10 +51,6 @@ MOST_OPERATIONS = 60_000
 """Of a call, above which it is not recorded: the trace would have hundreds of megabytes."""
 MOST_ROWS = 1000
 """Of the layers in `results.json`; the CSV has all."""
-ADDS_UP = 0.05
-"""How far the rows may be from adding up to the call."""
-LAUNCHES = 0.8
-"""Share of a call below which kernels run for little of it."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class Session:
             operators = operators_of(recording, times.median_ms)
             details["operators"] = [kind.told() for kind in operators]
             report.tables.append(operators_table(phase, operators[: limits.rows]))
-            self._of_operators(phase, times, recording)
+            of_operators(report, phase, times, recording)
         self._context.keep(report, f"{phase}, remedies and pictures", self._rest)
         findings = list[Finding]()
         if limits.remedies_s and times.median_ms < LONG_S * 1e3:
@@ -240,60 +238,11 @@ class Session:
         report.tables.append(layers_table(phase, rows[: limits.rows]))
         report.tables.append(tree_table(phase, tree, times.median_ms))
         report.tables.append(kinds_table(phase, kinds[: limits.rows]))
-        self._judge(report, phase, times, rows)
+        judge(report, phase, times, rows)
         return rows
 
     def _tree(self, rows: Sequence[Row], times: LayerTimes) -> Any:
         return tree_of(rows, dict(zip(times.paths, times.kinds, strict=True)))
-
-    def _judge(self, report: Report, phase: str, times: LayerTimes, rows: Sequence[Row]) -> None:
-        """Warn where rows do not add up, and say what else a reader should know."""
-        if abs(times.accounted - 1) > ADDS_UP:
-            spread = max(times.plain_ms) / min(times.plain_ms) - 1
-            where = (
-                f"calls of the phase vary by {spread:.0%}; raise test.profile.budget_s"
-                if spread > 2 * ADDS_UP and abs(times.overhead) < ADDS_UP
-                else f"with the layers' clock it takes {times.overhead:+.0%}, since its layers are "
-                f"as short as what their clock takes; the largest rows still stand"
-            )
-            report.warnings.append(
-                f"{phase}: its layers add up to {times.accounted:.1%} of its time: {where}"
-            )
-        if times.varied():
-            report.notes.append(
-                f"{phase}: modules were called differently often from call to call; shown are "
-                "medians"
-            )
-        if times.replaced:
-            few = ", ".join(times.replaced[:3])
-            report.notes.append(
-                f"{phase}: {len(times.replaced)} modules came while it ran ({few}); their time "
-                "stands with the module around"
-            )
-        if len(rows) == 1 or not any(row.leaf and row.path for row in rows):
-            report.notes.append(
-                f"{phase}: no layer within the model was called as a module, so all its time is "
-                "the model's own; the operators say more"
-            )
-
-    def _of_operators(self, phase: str, times: LayerTimes, recording: Recording) -> None:
-        """Add what the profiler costs, and what kernels do on an accelerator."""
-        report, whole_ms = self.report, recording.whole.taken / 1e3
-        report.metric(f"{phase}/operators_overhead", whole_ms / times.median_ms - 1, "share")
-        if not recording.on_device:
-            return
-        kernels, busy = recording.kernels_us / 1e3, recording.busy_us / 1e3
-        report.metric(f"{phase}/kernels_ms", kernels, "ms")
-        if busy < LAUNCHES * times.median_ms:
-            report.notes.append(
-                f"{phase}: launch-bound, kernels run for {busy / times.median_ms:.0%} of the time; "
-                "layers' times are those of launching (try larger batches, or torch.compile)"
-            )
-        if kernels > 1.02 * busy:
-            report.notes.append(
-                f"{phase}: streams overlap: kernels take {kernels:.3g} ms one by one, and "
-                f"{busy:.3g} ms side by side"
-            )
 
     def _of_compiled(
         self, phase: str, call: Phase, times: LayerTimes, recording: Recording | None
@@ -305,18 +254,7 @@ class Session:
         )
         report.details[phase]["layers"] = []
         if recording is not None:
-            ran = recording.operators()
-            outside = ran[OUTSIDE][1] if OUTSIDE in ran else 0.0
-            accounted = 1 - outside / sum(spent for _, spent in ran.values())
-            report.metric(f"{phase}/accounted", accounted, "share")
-            report.metric(
-                f"{phase}/overhead", recording.whole.taken / 1e3 / times.median_ms - 1, "share"
-            )
-            if 1 - accounted > ADDS_UP:
-                report.warnings.append(
-                    f"{phase}: its kernels add up to {accounted:.1%} of its time; the rest is "
-                    "Python, and what torch.compile checks before each call"
-                )
+            of_kernels(report, phase, times, recording)
         with self._part(f"{phase}, graph breaks"):
             self._context.say(f"looking for graph breaks in {phase}")
             found = explained(self._model, call)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.side import Shipped, Variant
+from modelbench.runtimes.variant import Shipped, Variant
 
 ONNXRUNTIME = '''\
 """Runs model.onnx: python run.py. Needs numpy and onnxruntime."""
@@ -55,14 +55,13 @@ import torch
 {imports}
 here = Path(__file__).parent
 torch.set_num_threads({threads})
+torch.set_grad_enabled(False)
 {load}
 given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
 tensors = [torch.from_numpy(given[key]).to({dtype}) if given[key].dtype.kind == "f" else
            torch.from_numpy(given[key]) for key in given.files]
-with torch.inference_mode():
-    model(*tensors)
+model(*tensors)
 run = lambda: [each.float().numpy() for each in model(*tensors)]
-torch.inference_mode().__enter__()
 '''
 COMPILED = """\
 import torch._inductor.config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from modelbench.runtimes.side import Variant
+from modelbench.runtimes.variant import Variant
 
 
 @dataclass

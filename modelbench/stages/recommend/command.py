@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from modelbench.runtimes.side import Variant
+from modelbench.runtimes.variant import Variant
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload

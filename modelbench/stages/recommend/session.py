@@ -17,7 +17,8 @@ from modelbench.results.attempts import in_one_line
 from modelbench.runtimes.alternating import Raced, race
 from modelbench.runtimes.program import ExportError
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.side import Ready, Side, Variant
+from modelbench.runtimes.side import Side
+from modelbench.runtimes.variant import Ready, Variant
 from modelbench.stages.recommend.artifact import ship
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
 from modelbench.stages.recommend.command import command_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from modelbench.runtimes.side import Variant
+from modelbench.runtimes.variant import Variant
 from modelbench.stages.recommend.command import CHANNELS_LAST
 from modelbench.system.cgroup import usable_cores
 

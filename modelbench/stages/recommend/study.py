@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from modelbench.results import Skip
-from modelbench.runtimes.side import Variant
+from modelbench.runtimes.variant import Variant
 
 INSTALL = 'Optuna is not installed; pip install -e ".[search]"'
 

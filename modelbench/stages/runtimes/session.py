@@ -14,9 +14,11 @@ from modelbench.measurement.isolated import Ended
 from modelbench.results import Report, Skip, Table
 from modelbench.results.attempts import in_one_line
 from modelbench.runtimes.alternating import Raced, race
+from modelbench.runtimes.peak import Peak
 from modelbench.runtimes.program import ExportError
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.side import Arrays, Peak, Ready, Side, Variant, held_against
+from modelbench.runtimes.side import Arrays, Side, held_against
+from modelbench.runtimes.variant import Ready, Variant
 from modelbench.stages.runtimes.plot import draw_runtimes
 
 if TYPE_CHECKING:
