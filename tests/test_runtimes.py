@@ -15,6 +15,7 @@ import torch
 from conftest import CONFIGS, Command
 from torch import Tensor, nn
 
+import modelbench
 from modelbench.inputs.template import Template, signature
 from modelbench.measurement.isolated import Ended
 from modelbench.results import Skip
@@ -275,6 +276,18 @@ def test_a_benchmark_in_another_runtime(command: Command) -> None:
     assert {"benchmark/forward/p50_ms", "benchmark/forward/export_s"} <= metrics.keys()
     assert metrics["benchmark/forward/macs_g"]["value"] > 0
     assert not (done.files[0].parent / "exported").exists()
+
+
+def test_a_module_in_hand_in_another_runtime(tmp_path: Path) -> None:
+    """From Python, by the runtime's name."""
+    quick = ["test.benchmark.budget_s=0.2", "test.benchmark.processes=1",
+             "test.benchmark.batch_sizes=[]", "test.benchmark.roofline=false"]  # fmt: skip
+    found = modelbench.measure(
+        nn.Linear(4, 2), torch.rand(2, 4), test="benchmark", runtime="onnxruntime",
+        folder=tmp_path / "run", overrides=quick,
+    )  # fmt: skip
+    assert found.status == "passed", found.reason
+    assert found["benchmark/forward/export_s"] > 0
 
 
 def test_runtimes_side_by_side(command: Command) -> None:

@@ -101,7 +101,8 @@ def _refused(
     """Return what tells why a stage cannot run in this process."""
     copied = module() is not measured
     devices = {tensor.device.type for tensor in [*measured.parameters(), *measured.buffers()]}
-    as_it_is = workload.scheme is None and devices <= {workload.device.type}
+    plain = workload.scheme is None and workload.runtime is None
+    as_it_is = plain and devices <= {workload.device.type}
 
     def why(name: str, settings: Mapping[str, Any]) -> str | None:
         if name in ALONE:

@@ -36,6 +36,7 @@ def measure(  # noqa: PLR0913  (each is one of the command line's groups)
     test: str | Sequence[str] = "all",
     device: str = "auto",
     precision: str = "fp32",
+    runtime: str = "eager",
     overrides: Sequence[str] = (),
     loss: Callable[..., Any] | None = None,
     folder: str | Path | None = None,
@@ -49,7 +50,8 @@ def measure(  # noqa: PLR0913  (each is one of the command line's groups)
     (a ValueError) with all errors of the call.
     """
     words = [f"test=[{test}]" if isinstance(test, str) else f"test=[{','.join(test)}]"]
-    words += [f"device={device}", f"precision={precision}", "tracker=none", *overrides]
+    words += [f"device={device}", f"precision={precision}", f"runtime={runtime}"]
+    words += ["tracker=none", *overrides]
     with ONE_AT_A_TIME:
         return _measured(module, (inputs, loss), words, folder)
 
