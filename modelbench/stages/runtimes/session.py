@@ -201,6 +201,10 @@ class Session:
                 continue
             try:
                 wanted, _ = self._ask(self._eager, "outputs_at", {axis: other})
+            except Exception as error:  # PyTorch's own export of this precision may have fixed it
+                open_axes[axis] = f"not compared, PyTorch fails at {other}: {in_one_line(error)}"
+                continue
+            try:
                 found, exported = self._ask(remote, "outputs_at", {axis: other})
                 spread = held_against([wanted], [found])
                 right = spread.sqnr_db_min >= self._least_db
