@@ -170,9 +170,9 @@ def test_a_missing_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         assert OnnxRuntime().unavailable(CPU) == (
             'no_such_package is not installed; pip install -e ".[runtimes]"'
         )
-    assert "no TensorrtExecutionProvider" in str(
-        OnnxRuntime(providers=["TensorrtExecutionProvider"]).unavailable(CPU)
-    )
+    on_gpu = OnnxRuntime(providers=["TensorrtExecutionProvider"])
+    assert "TensorrtExecutionProvider needs a GPU" in str(on_gpu.unavailable(CPU))
+    assert "no TensorrtExecutionProvider" in str(on_gpu.unavailable(torch.device("cuda")))
     assert OpenVino().unavailable(torch.device("cuda")) is not None
     with pytest.raises(Skip, match="no bfloat16 of its own"):
         OnnxRuntime().at(torch.bfloat16)

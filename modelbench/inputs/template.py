@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+PLAIN = (bool, int, float, str, Enum, torch.dtype, torch.device, torch.memory_format)
 
 
 class _Noting(TorchFunctionMode):
@@ -53,8 +57,10 @@ def signature(value: Any, tensors: Sequence[Tensor]) -> tuple[Any, ...]:
 def _constants(value: Any) -> Any:
     if isinstance(value, Tensor):
         return "tensor"
-    if value is None or isinstance(value, bool | int | float | str | torch.dtype):
+    if value is None or isinstance(value, PLAIN):
         return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple((each.name, _constants(getattr(value, each.name))) for each in fields(value))
     if isinstance(value, list | tuple):
         return tuple(map(_constants, value))
     if isinstance(value, dict):

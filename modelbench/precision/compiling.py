@@ -6,7 +6,7 @@ import logging
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -59,6 +59,22 @@ def name_kernels() -> None:
     from torch._inductor import config
 
     config.cpp.enable_kernel_profile = True
+
+
+def inductor_switches() -> dict[str, bool]:
+    """Return what `prepare` and `name_kernels` change; nothing without a compiler loaded."""
+    config = sys.modules.get("torch._inductor.config")
+    if config is None:
+        return {}
+    return {"freezing": config.freezing, "enable_kernel_profile": config.cpp.enable_kernel_profile}
+
+
+def restore_inductor(switches: Mapping[str, bool]) -> None:
+    """Set them back, or to what they are at first."""
+    config: Any = sys.modules.get("torch._inductor.config")
+    if config is not None:
+        config.freezing = switches.get("freezing", False)
+        config.cpp.enable_kernel_profile = switches.get("enable_kernel_profile", False)
 
 
 @cache

@@ -93,6 +93,8 @@ class ConvertedModel:
     """What runs it, where that is not PyTorch."""
     attachment: Any = None
     """How it does so."""
+    reached: bool = False
+    """Whether the compiler has compiled any of its calls."""
     suffix: str = ".pt"
     """Of the file."""
     save: Callable[[nn.Module, Path], None] = save_state

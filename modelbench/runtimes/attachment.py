@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import update_wrapper
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,7 @@ from modelbench.runtimes.runtime import Built, Call, Runtime
 
 log = logging.getLogger(__name__)
 
+OWN = "modelbench-exported-"
 Given = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Arguments of one call."""
 Larger = Callable[[tuple[Any, ...]], list[Tensor] | None]
@@ -65,9 +68,7 @@ class Attachment:
         self.samples: dict[str, list[Sequence[Tensor]]] | None = None
         """By module, inputs to calibrate INT8 on; None where that is not asked for."""
         self._runtime, self._larger = runtime, larger
-        self._folder = folder or Path(tempfile.mkdtemp(prefix="modelbench-"))
-        if folder is None:
-            weakref.finalize(model, shutil.rmtree, self._folder, ignore_errors=True)
+        self._folder = folder or own_folder()
         self._served: dict[tuple[Any, ...], list[_Served]] = {}
         self._within = False
         self._ran: list[tuple[_Served, Sequence[Tensor]]] | None = None
@@ -141,21 +142,25 @@ class Attachment:
             program = Program(module, forward, *normal(given))
             key = (path, *signature(given, program.inputs))
             examples = program.inputs
-            if not self._served.get(key):  # a further one is for sizes that the first has fixed
+            # A further one is for sizes that the first has fixed.
+            if self._runtime.dynamic and not self._served.get(key):
                 examples = self._larger(key) or examples
             file = self._file(key, examples)
             samples = (self.samples or {}).get(path, ())
-            if self.samples is not None and not samples:
-                samples = [program.inputs]
             fitting = [s for s in samples if len(s) == len(program.inputs)]
+            if self.samples is not None and not fitting:
+                fitting = [program.inputs]
             built = self._runtime.build(program, examples, file, fitting)
-        self.built.setdefault(path, []).append(built)
         served = _Served(program, built, [tuple(t.shape) for t in examples])
         if not served.takes(program.inputs):
             with self.alone():
                 file = self._file(key, program.inputs)
                 built = self._runtime.build(program, program.inputs, file, fitting)
             served = _Served(program, built, [tuple(t.shape) for t in program.inputs])
+        start = perf_counter()
+        built.engine.run(program.inputs)
+        built = served.built = replace(built, first_ms=(perf_counter() - start) * 1e3)
+        self.built.setdefault(path, []).append(built)
         self._served.setdefault(key, []).append(served)
         return served
 
@@ -173,6 +178,19 @@ class Attachment:
                 yield
         finally:
             self._within = before
+
+
+def own_folder() -> Path:
+    """Make a folder for this process alone; those of processes that are gone are taken away.
+
+    A process that is killed, as subprocesses are, cannot do that itself.
+    """
+    place = Path(tempfile.gettempdir())
+    for old in place.glob(f"{OWN}*"):
+        number = old.name.removeprefix(OWN).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{OWN}{os.getpid()}-"))
 
 
 def normal(given: Given) -> Given:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CALIBRATION = 8
 """Batches that INT8 is calibrated on."""
+STATIC = (".Best", ".Static")
+"""Schemes that static INT8 may stand for."""
 CASTS = "modelbench.precision.cast.Cast"
 
 
@@ -49,15 +51,16 @@ def deploy(workload: Workload, folder: Path | None = None) -> ConvertedModel:
     if why := runtime.unavailable(workload.device):
         raise Skip(f"runtime: {why}")
     quantizes = runtime.quantizes and _in_8_bits(workload.scheme)
+    if quantizes and not str((workload.scheme or {}).get("_target_")).endswith(STATIC):
+        raise Skip("runtime: its own INT8 is static; use precision=int8, fp32 or a half precision")
+    runtime = adapted(runtime, workload.device, workload.scheme)
     if runtime.quantizes and not quantizes and workload.device.type == "cpu":
-        dtype = scheme_of(workload.scheme).autocast()
-        runtime = runtime if dtype is torch.float32 else runtime.at(dtype)
         workload = replace(workload, scheme=None)
     converted = convert(replace(workload, scheme=None) if quantizes else workload)
     if isinstance(runtime, Compile):
         if not converted.compiles:
             runtime.in_place(converted.model)
-        converted.compiles = True
+        converted.compiles, converted.runtime = True, "compile"
         return converted
     if converted.compiles:
         raise Skip(
@@ -74,10 +77,29 @@ def deploy(workload: Workload, folder: Path | None = None) -> ConvertedModel:
     return converted
 
 
+def adapted(runtime: Runtime, device: torch.device, scheme: Mapping[str, Any] | None) -> Runtime:
+    """Return the runtime as it is to run on a device, in half precision where that is asked for.
+
+    Raises Skip where it has none of its own.
+    """
+    runtime = runtime.on(device)
+    if not runtime.quantizes or _in_8_bits(scheme) or device.type != "cpu":
+        return runtime
+    dtype = scheme_of(scheme).autocast()
+    return runtime if dtype is torch.float32 else runtime.at(dtype)
+
+
 def prepared(converted: ConvertedModel, call: Callable[[], Any]) -> float:
     """Compile or export what a call needs, by making it; return the seconds, 0 of eager PyTorch."""
     if converted.compiles:
-        return compiled(call)
+        seconds = compiled(call)
+        if converted.runtime == "compile" and not seconds and not converted.reached:
+            raise Skip(
+                "runtime: torch.compile reaches nothing of this phase, which calls parts of the "
+                "model and not the model itself"
+            )
+        converted.reached = True
+        return seconds
     if converted.runtime is None:
         return 0.0
     start = perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +38,8 @@ class OnnxRuntime(Runtime):
 
         if device.type not in {"cpu", "cuda"}:
             return f"runs on CPU and CUDA, but this is {device}"
+        if device.type == "cpu" and any(each != CPU for each in self.providers):
+            return f"{self.providers[0]} needs a GPU, but this is the CPU"
         there = onnxruntime.get_available_providers()
         lacking = [each for each in self._chosen(device) if each not in there]
         if not lacking:
@@ -62,19 +64,16 @@ class OnnxRuntime(Runtime):
         options.add_session_config_entry(
             "session.intra_op.allow_spinning", "1" if self.spinning else "0"
         )
-        device = torch.device("cuda" if self._on_cuda() else "cpu")
-        chosen = self._chosen(device)
+        chosen = self.providers or [CPU]
         return OnnxSession(onnxruntime.InferenceSession(str(file), options, providers=chosen))
+
+    def on(self, device: torch.device) -> Runtime:
+        """Choose the device's execution providers."""
+        return replace(self, providers=self._chosen(device))
 
     def quantize(self, file: Path, samples: Sequence[Sequence[Tensor]]) -> Path:
         """Quantize statically, per channel, with QuantizeLinear and DequantizeLinear pairs."""
         return quantized(file, samples)
-
-    def _on_cuda(self) -> bool:
-        import onnxruntime
-
-        has = CUDA in onnxruntime.get_available_providers()
-        return any(each != CPU for each in self.providers) or (has and torch.cuda.is_available())
 
     def _chosen(self, device: torch.device) -> list[str]:
         return self.providers or ([CPU] if device.type == "cpu" else [CUDA, CPU])

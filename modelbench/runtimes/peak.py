@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from modelbench.measurement.memory.meter import Meter, load_libraries
-from modelbench.runtimes.deploy import deploy, runtime_of
+from modelbench.runtimes.deploy import adapted, deploy, prepared, runtime_of
 from modelbench.runtimes.variant import Variant
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class Peak:
         tensors = [torch.from_numpy(array).to(self.workload.device) for array in inputs]
         load_libraries(self.workload.device)
         assert self.variant.engine is not None
-        runtime = runtime_of(self.variant.engine)
+        plain, device = runtime_of(self.variant.engine), self.workload.device
+        runtime = adapted(plain, device, self.variant.scheme)
         meter = Meter(self.workload.device)
         with torch.inference_mode():
             runtime.load(Path(file)).run(tensors)
@@ -45,6 +46,7 @@ class Peak:
         meter = Meter(workload.device)
         converted = deploy(workload)
         call = workload.phase(phase, converted.model, converted.batch(batch))
+        prepared(converted, call)
         meter.restart()
         with torch.inference_mode():
             call()

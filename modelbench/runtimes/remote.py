@@ -54,6 +54,8 @@ class Remote:
 
     def close(self) -> None:
         """End the process; may be called again."""
+        if self._ours.closed:
+            return
         if self._process.is_alive():
             self._process.kill()
         self._process.join()

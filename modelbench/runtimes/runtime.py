@@ -51,6 +51,8 @@ class Built:
     load_s: float
     file: Path | None
     """None where there is none."""
+    first_ms: float | None = None
+    """Of the first run, where that was noted; some compile then."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,10 @@ class Runtime:
     def refuses(self, device: torch.device) -> str | None:
         """Return why it cannot run on this device."""
         return None if device.type == "cpu" else f"runs on the CPU only, but this is {device}"
+
+    def on(self, device: torch.device) -> Runtime:  # noqa: ARG002
+        """Return the runtime as it is to run on a device."""
+        return self
 
     def at(self, dtype: torch.dtype) -> Runtime:
         """Return the runtime computing in half precision a model that it is given in single.

@@ -20,7 +20,7 @@ from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes
 from modelbench.measurement.timing.timing import no_collection, sampler
 from modelbench.models.batches import unseen
 from modelbench.runtimes.attachment import normal
-from modelbench.runtimes.deploy import deploy, prepared, runtime_of
+from modelbench.runtimes.deploy import adapted, deploy, prepared, runtime_of
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import size_of
 from modelbench.runtimes.variant import Ready, Shipped, Variant
@@ -70,6 +70,9 @@ class Side:
         sample = self._sample()
         with torch.inference_mode():
             first_ms = sample()[0]
+        known = [b.first_ms for each in attachment.built.values() for b in each
+                 if b.first_ms is not None] if attachment else []  # fmt: skip
+        first_ms = sum(known) or first_ms
         exports = attachment.seconds if attachment else (spent, load_s)
         builts = [b for each in attachment.built.values() for b in each] if attachment else []
         covers = [b.engine.coverage for b in builts if b.engine.coverage is not None]
@@ -98,7 +101,7 @@ class Side:
 
         With another `seed` all of them are others.
         """
-        workload = self._workload()
+        workload = replace(self._workload(), axes=self.workload.axes)  # also of another batch size
         other = replace(workload, seed=workload.seed + seed)
         return [self._output(batch) for batch in unseen(other, count)]
 
@@ -185,20 +188,21 @@ class Side:
 
         converted, until = self._state["converted"], perf_counter() + seconds
         assert self.variant.engine is not None
-        runtime = runtime_of(self.variant.engine)
-        with converted.native():
+        plain, device = runtime_of(self.variant.engine), self.workload.device
+        runtime = adapted(plain, device, self.variant.scheme)
+        with converted.native(), tempfile.TemporaryDirectory() as folder:
             model, batch = converted.model, self._state["batch"]
             leaves = [n for n, m in model.named_modules() if not any(True for _ in m.children())]
             calls = capture(model, lambda: batch.call(model), leaves[:MOST_LAYERS])
-            folder = Path(tempfile.mkdtemp(prefix="modelbench-"))
             for number, path in enumerate(leaves[:MOST_LAYERS]):
                 if path not in calls or perf_counter() > until:
                     continue
-                module, args, kwargs = calls[path].module, calls[path].args, calls[path].kwargs
+                module, given = calls[path].module, (calls[path].args, calls[path].kwargs)
                 try:
                     with torch.inference_mode(False), torch.no_grad():
-                        program = Program(module, module.forward, args, kwargs)
-                        built = runtime.build(program, program.inputs, folder / f"{number}")
+                        program = Program(module, module.forward, *normal(given))
+                        place = Path(folder) / f"{number}"
+                        built = runtime.build(program, program.inputs, place)
                         found = program.outputs(built.engine.run(program.inputs))
                         ratio = fidelity(calls[path](), found).sqnr_db
                 except Exception:  # one that cannot be exported alone tells nothing

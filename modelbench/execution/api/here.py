@@ -19,6 +19,7 @@ from modelbench.config import schema
 from modelbench.config.error import ConfigurationError
 from modelbench.execution.protocol import SCRATCH
 from modelbench.models.workload import Workload
+from modelbench.precision.compiling import inductor_switches, restore_inductor
 from modelbench.results import Job, Result, Skip, Summary, document, failures, verdict
 from modelbench.results.json_file import write_json
 from modelbench.stages.stage import Context
@@ -141,6 +142,7 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
     switches = accelerator.tf32()
     python, numbers = random.getstate(), np.random.get_state()
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    compiling = dict(inductor_switches())
     try:
         with torch.random.fork_rng():
             yield
@@ -150,5 +152,6 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
         accelerator.allow_tf32(switches)
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
+        restore_inductor(compiling)
         for part, mode in modes.items():
             part.training = mode

@@ -123,7 +123,7 @@ class Results(Mapping[str, float]):
         rows = [
             {"phase": phase, **row}
             for phase, found in phases.items()
-            if isinstance(found, Mapping)
+            if isinstance(found, Mapping) and "blocks" in found
             for row in found.get("layers", [])
         ]
         if not rows:

@@ -95,7 +95,12 @@ class Recording:
         return {path: dict(operators) for path, operators in found.items()}
 
     def waiting(self) -> dict[str, float]:
-        """Return by module the microseconds in which no operator of its own ran: Python, mostly."""
+        """Return by module the microseconds in which no operator of its own ran: Python, mostly.
+
+        Of kernels' own time, on an accelerator, there is no such rest.
+        """
+        if self.on_device:
+            return {}
         found: dict[str, float] = defaultdict(float)
         for each in self.of_call():
             if each.category == RANGE and each.name in self.modules:
@@ -140,7 +145,10 @@ def read(file: Path, name: str, modules: Mapping[str, str]) -> Recording:
     found.memory = [
         (float(e["ts"]) - whole.start, int(e["args"]["Total Allocated"]))
         for e in events
-        if e["name"] == "[memory]" and "Total Allocated" in e["args"]
+        if e["name"] == "[memory]"
+        and "Total Allocated" in e["args"]
+        # The CPU's allocator and an accelerator's each have a total of their own.
+        and (int(e["args"].get("Device Type", 0)) != 0) == found.on_device
     ]
     return found
 
@@ -166,7 +174,10 @@ def _add_kernels(found: Recording, kernels: Sequence[Mapping[str, Any]]) -> None
     """Give each operator the time of the kernels that it launched."""
     launched = {s.args["External id"]: s for s in found.slices if "External id" in s.args}
     ends = []
+    begin, end = found.whole.start, found.whole.start + found.whole.taken
     for kernel in kernels:
+        if not begin <= float(kernel["ts"]) < end:  # of what came before the call
+            continue
         taken = float(kernel["dur"])
         by = launched.get(kernel.get("args", {}).get("External id"))
         if by is not None:

@@ -56,9 +56,9 @@ def sample_again(earlier: Earlier, workload: Workload, context: Context, plan: P
     for phase, found in shared.items():
         try:
             call = workload.phase(phase, converted.model, batch)
+            prepared(converted, call)
         except Skip:
             continue
-        prepared(converted, call)
         sampling.sample(phase, call, found)
     if earlier.grown:
         brief_rule = brief(plan.rule, plan.throughput_s / processes)

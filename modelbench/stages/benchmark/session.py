@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from time import perf_counter
@@ -12,7 +13,7 @@ from modelbench.measurement.timing.audit import of_threads
 from modelbench.measurement.timing.kernels import kernels_ms
 from modelbench.measurement.timing.statistics import Statistics
 from modelbench.measurement.timing.throughput import brief
-from modelbench.results import Metric, Report, Skip
+from modelbench.results import Report, Skip
 from modelbench.runtimes.deploy import deploy, prepared
 from modelbench.stages.benchmark.figures import add_figures
 from modelbench.stages.benchmark.growth import Throughput
@@ -40,6 +41,8 @@ class Session:
         self.report = Report()
         self._workload, self._context, self._phases = workload, context, list(phases)
         context.say("loading the model")
+        # Of an earlier run that was killed: the code may be other code now.
+        shutil.rmtree(context.directory / EXPORTED, ignore_errors=True)
         start = perf_counter()
         self._converted = deploy(workload, context.directory / EXPORTED)
         self._model = self._converted.model
@@ -79,19 +82,17 @@ class Session:
         report = self.report
         try:
             call = self._workload.phase(phase, self._model, self._batch)
+            self._prepare(phase, call)
         except Skip as skip:
             report.notes.append(f"{phase} skipped: {skip}")
             return
-        doing = "compil" if self._converted.compiles else "export"
-        if self._converted.compiles or self._converted.runtime:  # what that takes is no latency
-            self._context.say(f"{doing}ing {phase}")
-            name = "compile_s" if self._converted.compiles else "export_s"
-            report.metric(f"{phase}/{name}", prepared(self._converted, call), "s")
         found = Sampled()
         timing = self._sampling.sample(phase, call, found)
         self.found.phases[phase] = found
         if "first_call_ms" not in report.metrics:
-            first_ms = report.metrics.get(f"{phase}/compile_s", Metric(0.0, "s")).value * 1e3
+            names = [f"{phase}/{name}" for name in ("compile_s", "export_s")]
+            known = [report.metrics[name].value for name in names if name in report.metrics]
+            first_ms = sum(known) * 1e3
             report.metric("first_call_ms", first_ms or timing.warmup_ms[0], "ms")
         if timing.processes == 1 and self._plan.processes > 1:
             report.notes.append(
@@ -107,6 +108,13 @@ class Session:
             self._context.say(f"counting MACs and bytes moved of {phase}")
             with self._part(f"{phase}, share of the peak"):
                 found.place, found.operations = placement.find(report, phase, median / 1e3)
+
+    def _prepare(self, phase: str, call: Phase) -> None:
+        """Compile or export what the phase calls; what that takes is no latency."""
+        if self._converted.compiles or self._converted.runtime:
+            doing = "compile" if self._converted.compiles else "export"
+            self._context.say(f"{doing}: {phase}")
+            self.report.metric(f"{phase}/{doing}_s", prepared(self._converted, call), "s")
 
     def _own_figures(self, phase: str, call: Phase, samples: int) -> None:
         """Add what only the phase can tell, such as time to first token, or show: an image."""

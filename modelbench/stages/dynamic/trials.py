@@ -69,6 +69,9 @@ class Session:
 
     def call(self, batch: Batch, *, timed: bool) -> Outcome:
         """Call the model once, and where it is to be timed and quick some times more."""
+        if self.converted.attachment is not None:  # what exporting takes is no inference's
+            with torch.inference_mode():
+                batch.call(self.model)
         self._meter.restart()
         with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
             start = perf_counter()

@@ -134,7 +134,7 @@ def measure_inference(workload: Workload, send: Send) -> None:
     converted = deploy(workload)
     weights = meter.held()
     batch = converted.batch(workload.batch())
-    if converted.runtime is not None:  # what exporting takes is no inference's
+    if converted.attachment is not None:  # what exporting takes is no inference's
         with torch.inference_mode():
             batch.call(converted.model)
     meter.restart()  # building has its own peak, where weights are drawn or read

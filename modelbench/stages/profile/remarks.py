@@ -69,7 +69,7 @@ def of_kernels(report: Report, phase: str, times: LayerTimes, recording: Recordi
     """Add what the kernels of a compiled phase add up to."""
     ran = recording.operators()
     outside = ran[OUTSIDE][1] if OUTSIDE in ran else 0.0
-    accounted = 1 - outside / sum(spent for _, spent in ran.values())
+    accounted = 1 - outside / (sum(spent for _, spent in ran.values()) or 1.0)
     report.metric(f"{phase}/accounted", accounted, "share")
     report.metric(f"{phase}/overhead", recording.whole.taken / 1e3 / times.median_ms - 1, "share")
     if 1 - accounted > ADDS_UP:

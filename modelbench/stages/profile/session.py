@@ -85,7 +85,7 @@ class Session:
         self._part = partial(part, self.report, workload=workload)
         context.say("loading the model")
         self._converted = deploy(workload)
-        if self._converted.runtime is not None:
+        if self._converted.attachment is not None:
             raise Skip(
                 f"{self._converted.runtime} runs the model as a whole, and layers are no longer "
                 "there to time; profile it with runtime=eager or runtime=compile"

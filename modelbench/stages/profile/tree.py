@@ -95,7 +95,7 @@ def tree_of(rows: Sequence[Row], kinds: dict[str, str]) -> Branch:
         if row is None and path and (path not in holding or kind in LISTS):
             continue
         around = path
-        while around and around not in (branches.keys() - {path}):
+        while around and (around == path or around not in branches):
             around = around.rpartition(".")[0]
         branch = branches.get(path)
         if branch is None:

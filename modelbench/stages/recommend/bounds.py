@@ -24,11 +24,13 @@ class Tried:
     lost: str | None = None
     """Why it is not the one; None of those that were tried to the end within the bounds."""
     samples: int = 0
+    usual_items: int = 1
+    """Samples in the workload's own batch."""
 
     @property
-    def items_per_s(self) -> float | None:
-        """Samples of the batch by time."""
-        return self.p50_ms and 1e3 / self.p50_ms * (self.variant.batch_size or 1)
+    def items(self) -> int:
+        """Samples in a call."""
+        return self.variant.batch_size or self.usual_items
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def score(tried: Tried, objective: str) -> float:
         return tried.size_mib if tried.size_mib is not None else float("inf")
     if tried.relative is None:
         return float("inf")
-    return tried.relative / (tried.variant.batch_size or 1 if objective == "throughput" else 1)
+    return tried.relative / (tried.items if objective == "throughput" else 1)
 
 
 def pareto(tried: list[Tried]) -> list[Tried]:

@@ -19,6 +19,7 @@ from modelbench.runtimes.program import ExportError
 from modelbench.runtimes.remote import Remote
 from modelbench.runtimes.side import Side
 from modelbench.runtimes.variant import Ready, Variant
+from modelbench.stages.part import part
 from modelbench.stages.recommend.artifact import ship
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
 from modelbench.stages.recommend.command import command_of
@@ -68,7 +69,8 @@ class Session:
         self._workload, self._context = workload, context
         self._bounds, self._plan = bounds, plan
         self._until = time.monotonic() + SHARE * plan.timeout_s
-        self._usual = Tried(Variant(), relative=1.0, sqnr_db=math.inf, drop=0.0)
+        items = workload.axes.get("batch_size", 1)
+        self._usual = Tried(Variant(), relative=1.0, sqnr_db=math.inf, drop=0.0, usual_items=items)
         self._default = self._start(self._usual.variant)
         self._open: list[Remote] = [self._default]
         self._tried: list[Tried] = [self._usual]
@@ -105,9 +107,10 @@ class Session:
                 study.tell(variant, self._score(self._usual))
                 continue
             self._context.say(f"{len(self._tried)}: {variant.label}")
-            tried = Tried(variant)
+            tried = Tried(variant, usual_items=self._usual.usual_items)
             self._tried.append(tried)
             self._try(tried, study)
+            self._context.keep(self.report, f"after {variant.label}", {})
             study.tell(variant, self._score(tried))
         self.report.metric("search_s", time.monotonic() - began, "s")
 
@@ -149,9 +152,6 @@ class Session:
             tried.lost = "; ".join(broken)
 
     def _fidelity(self, tried: Tried, remote: Remote, count: int, seed: int) -> None:
-        if tried.variant.batch_size is not None:  # the same samples in batches of another size
-            tried.sqnr_db = None
-            return
         found = self._ask(remote, "outputs", count, seed)
         spread = self._ask(self._default, "against", found)
         tried.sqnr_db = spread.sqnr_db_min
@@ -167,7 +167,8 @@ class Session:
         front = pareto(self._tried)
         report.details["pareto"] = [t.variant.label for t in front]
         if not within:
-            near = min(self._tried, key=self._bounds.distance)
+            ran = [t for t in self._tried if t.p50_ms is not None] or [self._usual]
+            near = min(ran, key=self._bounds.distance)
             why = "; ".join(self._bounds.broken(near)) or near.lost or ""
             report.fail(
                 f"nothing meets the bounds; the nearest is {near.variant.label}, which misses "
@@ -175,7 +176,8 @@ class Session:
             )
         else:
             best = min(within, key=self._score)
-            self._prove(best)
+            with part(report, f"{best.variant.label}: its proof", self._workload):
+                self._prove(best)
         for tried in self._tried:
             if (
                 tried.lost is None
@@ -209,11 +211,11 @@ class Session:
             raced = race(usual, chosen, plan.prove_s, self._workload.seed + 99, self._until)
             self._ask(self._default, "remember", PROOF_SAMPLES, PROOF_SEED)
             self._fidelity(best, chosen, PROOF_SAMPLES, PROOF_SEED)
-            ratio = raced.ratio
-            report.metric("speedup", ratio.median, "times")
+            ratio, items = raced.ratio, best.items / self._usual.items
+            report.metric("speedup", items * ratio.median, "times")
             if ratio.interval is not None:
-                report.metric("speedup_ci_low", ratio.interval[0], "times")
-                report.metric("speedup_ci_high", ratio.interval[1], "times")
+                report.metric("speedup_ci_low", items * ratio.interval[0], "times")
+                report.metric("speedup_ci_high", items * ratio.interval[1], "times")
             report.metric("p50_ms", raced.second, "ms")
             report.metric("default_p50_ms", raced.first, "ms")
             if best.sqnr_db is not None and math.isfinite(best.sqnr_db):
@@ -224,12 +226,8 @@ class Session:
                     f"{best.variant.label} was chosen, and misses the bounds on samples that the "
                     f"search had not seen: {'; '.join(broken)}"
                 )
-        faster = (
-            raced is not None
-            and raced.ratio.interval is not None
-            and (raced.ratio.interval[0] > SURE)
-        )
-        if plan.objective == "latency" and not faster:
+        low = report.metrics.get("speedup_ci_low")
+        if plan.objective != "memory" and not (low is not None and low.value > SURE):
             best = self._usual
             report.notes.append("nothing beats the default within these bounds: eager fp32")
         command = command_of(best.variant, self._workload, self._context.directory)
@@ -237,15 +235,18 @@ class Session:
         report.details["command"] = command
         report.notes.append(f"recommended: {best.variant.label}; run it: {command}")
         if plan.export is not None:
-            self._context.say("writing the artifact")
-            remote = self._start(best.variant)
-            self._open.append(remote)
-            self._ask(remote, "prepare", plan.phase)
-            figures = {
-                name: metric.value for name, metric in report.metrics.items() if "/" not in name
-            }
-            ship(remote, plan.export, best.variant, figures, self._until)
-            report.notes.append(f"{plan.export} has the artifact, and run.py, which runs it")
+            with part(report, "export", self._workload):
+                self._ship(best, plan.export)
+
+    def _ship(self, best: Tried, folder: Path) -> None:
+        """Write the artifact with its script and figures."""
+        self._context.say("writing the artifact")
+        remote = self._start(best.variant)
+        self._open.append(remote)
+        self._ask(remote, "prepare", self._plan.phase)
+        figures = {name: metric.value for name, metric in self.report.metrics.items()}
+        ship(remote, folder, best.variant, figures, self._until)
+        self.report.notes.append(f"{folder} has the artifact, and run.py, which runs it")
 
     def close(self) -> None:
         """End all processes."""
@@ -253,8 +254,9 @@ class Session:
             remote.close()
 
     def _start(self, variant: Variant) -> Remote:
-        # One export serves all numbers of threads, and what is proved is what was searched.
-        folder = self._context.scratch / f"{variant.runtime}-{variant.precision}"
+        # What is proved is what was searched; compiled code knows its number of threads.
+        threads = variant.threads or "all"
+        folder = self._context.scratch / f"{variant.runtime}-{variant.precision}-{threads}"
         return Remote(partial(Side, self._workload, variant, folder), self._workload.device)
 
     def _ask(self, remote: Remote, name: str, *args: Any) -> Any:

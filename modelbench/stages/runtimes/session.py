@@ -90,11 +90,11 @@ class Session:
         self._wanted = self._ask(self._eager, "outputs", self._limits.samples)
         self.report.metric("eager/load_s", ready.load_s, "s")
         self.report.metric("eager/size_mib", ready.size_mib, "MiB")
-        peak = self._ask(self._peaks["eager"], "of_model", self._phases[0])
-        self.report.metric("eager/peak_mib", peak, "MiB")
+        self._peak("eager", "of_model", self._phases[0])
 
     def add(self, name: str) -> None:
         """Hold one runtime against it; one that fails, or dies, costs itself alone."""
+        self._context.keep(self.report, name, {})
         if time.monotonic() > self._until:
             self._skipped[name] = "not begun, for want of time (test.runtimes.timeout_s)"
             return
@@ -126,17 +126,27 @@ class Session:
             )
             self._add_speed(prefix, raced)
             if number == 0:
-                self._memory(name, remote, ready)
                 self._row(name, phase, ready, raced)
                 self._dynamic(name, remote)
+                self._memory(name, remote, ready)
 
     def _memory(self, name: str, remote: Remote, ready: Ready) -> None:
         """Measure what the exported program takes in a process that only loads and runs it."""
         inputs = self._ask(remote, "inputs")
         if inputs is None or len(ready.files) != 1:
             return
-        peak = self._ask(self._peaks[name], "of_file", ready.files[0], inputs)
-        self.report.metric(f"{name}/peak_mib", peak, "MiB")
+        self._peak(name, "of_file", ready.files[0], inputs)
+
+    def _peak(self, name: str, how: str, *args: Any) -> None:
+        """Add a peak; what its process fails or dies of costs nothing else."""
+        try:
+            peak = self._ask(self._peaks[name], how, *args)
+            self.report.metric(f"{name}/peak_mib", peak, "MiB")
+        except Exception as error:
+            log.info("the peak of %s", name, exc_info=True)
+            self.report.notes.append(f"{name}: its peak memory is not known: {in_one_line(error)}")
+        finally:
+            self._peaks[name].close()
 
     def _add_ready(self, prefix: str, ready: Ready) -> None:
         report = self.report
