@@ -43,7 +43,8 @@ def test_the_walk_sees_the_pages() -> None:
     assert len(RUNS) >= 6
 
 
-LONG = ("model=stable_diffusion", "--multirun", "model=class_", "image_size=64", "precision=bf16")
+LONG = ("model=stable_diffusion", "--multirun", "model=class_", "image_size=64", "precision=bf16",
+        "test=recommend", "test=runtimes", "runtime=onnxruntime")  # fmt: skip
 """Words of commands that take more than half a minute."""
 
 

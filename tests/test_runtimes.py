@@ -343,6 +343,7 @@ def test_a_recommendation_with_its_evidence(command: Command, tmp_path: Path) ->
     assert "modelbench" not in (shipped / "run.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_bounds_that_nothing_meets_name_the_nearest(command: Command) -> None:
     """And the stage fails."""
     done = command("model=cnn", "test=recommend", *RECOMMEND, "test.recommend.max_mib=0.001")
