@@ -424,14 +424,14 @@ def test_bounds_and_the_front() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize(
-    "model", ["gpt2 sequence_length=16 model.new_tokens=3", "clip",
-              "stable_diffusion model.variant=tiny model.steps=2"],
+    ("model", "runtime"),
+    [("gpt2 sequence_length=16 model.new_tokens=3", "openvino"), ("clip", "onnxruntime"),
+     ("stable_diffusion model.variant=tiny model.steps=2", "onnxruntime")],
 )  # fmt: skip
 def test_all_phases_of_all_models(command: Command, model: str, runtime: str) -> None:
     """Those with caches, methods and several parts."""
-    words = [f"model={model.split(maxsplit=1)[0]}", *model.split()[1:]]
-    done = command(*words, "test=benchmark", f"runtime={runtime}", "test.benchmark.roofline=false")
+    done = command(*f"model={model}".split(), "test=benchmark", f"runtime={runtime}",
+                   "test.benchmark.roofline=false")  # fmt: skip
     stage = done.results["stages"]["benchmark"]
     assert (done.status, stage["reason"]) == (0, None)
