@@ -23,7 +23,7 @@ from modelbench.runtimes.attachment import normal
 from modelbench.runtimes.deploy import adapted, deploy, prepared, runtime_of
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import size_of
-from modelbench.runtimes.variant import Ready, Shipped, Variant
+from modelbench.runtimes.variant import Ready, Artifact, Variant
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
@@ -131,7 +131,7 @@ class Side:
         """Return what another way loses: of accuracy, or of perplexity relatively."""
         return drop(self._state["outcomes"], other).value
 
-    def ship(self, folder: str) -> Shipped:
+    def write(self, folder: str) -> Artifact:
         """Write the program, its input and its output."""
         place = Path(folder)
         converted = self._state["converted"]
@@ -156,7 +156,7 @@ class Side:
         _save(place / "input.npz", inputs)
         _save(place / "output.npz", outputs)
         quantized = attachment is None and converted.quantized
-        return Shipped(name, torch.get_num_threads(), dtype, converted.compiles, quantized)
+        return Artifact(name, torch.get_num_threads(), dtype, converted.compiles, quantized)
 
     def _export(self, file: Path) -> tuple[list[Any], list[Any]]:
         """Write the model as PyTorch runs it; return its inputs and outputs."""

@@ -52,7 +52,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Shipped:
+class Artifact:
     """What a script has to know to run what was written."""
 
     file: str

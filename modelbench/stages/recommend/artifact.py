@@ -1,4 +1,4 @@
-"""What is shipped: the chosen artifact, and a script that runs it without modelbench."""
+"""The chosen artifact as files, and a script that runs it without modelbench."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.variant import Shipped, Variant
+from modelbench.runtimes.variant import Artifact, Variant
 
 ONNXRUNTIME = '''\
 """Runs model.onnx: python run.py. Needs numpy and onnxruntime."""
@@ -88,20 +88,20 @@ HINTS = {"bf16": "bf16", "fp16": "f16"}
 """What OpenVINO calls them."""
 
 
-def ship(
+def write_artifact(
     remote: Remote, folder: Path, variant: Variant, figures: Mapping[str, float], until: float
 ) -> None:
     """Write the artifact, its input and output, the script and the measured figures."""
     folder.mkdir(parents=True)
-    shipped: Shipped = remote.ask("ship", str(folder), until=until)
+    found: Artifact = remote.ask("write", str(folder), until=until)
     engine = variant.engine or {}
     values = {
-        "file": shipped.file, "threads": shipped.threads, "dtype": shipped.dtype,
+        "file": found.file, "threads": found.threads, "dtype": found.dtype,
         "hint": HINTS.get(variant.precision, engine.get("inference_precision", "f32")),
-        "imports": "import torchao.quantization.pt2e  # its operators" if shipped.quantized else "",
+        "imports": "import torchao.quantization.pt2e  # its operators" if found.quantized else "",
     }  # fmt: skip
     if variant.runtime in LOADS:
-        load = COMPILED if shipped.compiles else LOADS[variant.runtime]
+        load = COMPILED if found.compiles else LOADS[variant.runtime]
         script = TORCH.format(load=load.format(**values), **values)
     else:
         script = (OPENVINO if "OpenVino" in engine.get("_target_", "") else ONNXRUNTIME).format(

@@ -1,4 +1,4 @@
-"""The search, its proof, and what is shipped."""
+"""The search, its proof, and its artifact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modelbench.runtimes.remote import Remote
 from modelbench.runtimes.side import Side
 from modelbench.runtimes.variant import Ready, Variant
 from modelbench.stages.part import part
-from modelbench.stages.recommend.artifact import ship
+from modelbench.stages.recommend.artifact import write_artifact
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
 from modelbench.stages.recommend.command import command_of
 from modelbench.stages.recommend.plot import draw_pareto
@@ -236,16 +236,16 @@ class Session:
         report.notes.append(f"recommended: {best.variant.label}; run it: {command}")
         if plan.export is not None:
             with part(report, "export", self._workload):
-                self._ship(best, plan.export)
+                self._write(best, plan.export)
 
-    def _ship(self, best: Tried, folder: Path) -> None:
+    def _write(self, best: Tried, folder: Path) -> None:
         """Write the artifact with its script and figures."""
         self._context.say("writing the artifact")
         remote = self._start(best.variant)
         self._open.append(remote)
         self._ask(remote, "prepare", self._plan.phase)
         figures = {name: metric.value for name, metric in self.report.metrics.items()}
-        ship(remote, folder, best.variant, figures, self._until)
+        write_artifact(remote, folder, best.variant, figures, self._until)
         self.report.notes.append(f"{folder} has the artifact, and run.py, which runs it")
 
     def close(self) -> None:
