@@ -23,7 +23,7 @@ from modelbench.runtimes.attachment import normal
 from modelbench.runtimes.deploy import adapted, deploy, prepared, runtime_of
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import size_of
-from modelbench.runtimes.variant import Ready, Artifact, Variant
+from modelbench.runtimes.variant import Artifact, Ready, Variant
 
 if TYPE_CHECKING:
     from modelbench.models.workload import Workload
