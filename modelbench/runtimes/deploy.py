@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
     from modelbench.models.workload import Workload
     from modelbench.precision.converted import ConvertedModel
+
+log = logging.getLogger(__name__)
 
 CALIBRATION = 8
 """Batches that INT8 is calibrated on."""
@@ -141,6 +144,7 @@ def _calls(
         call = workload.phase(phase, model, batch)
         calls = capture_all(model, call)
     except Exception:  # what a model does with another batch is its own affair
+        log.info("%s with twice the batch", phase, exc_info=True)
         return {}
     found: dict[tuple[Any, ...], list[Tensor]] = {}
     for path, each in calls:
@@ -162,6 +166,7 @@ def _samples(
                 try:
                     calls = capture_all(model, workload.phase(phase, model, batch))
                 except (Skip, RuntimeError):
+                    log.info("%s is not calibrated on", phase, exc_info=True)
                     continue
                 for path, each in calls:
                     found.setdefault(path, []).append(each.tensors)

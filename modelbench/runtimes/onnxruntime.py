@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,8 @@ from torch import Tensor
 from modelbench.runtimes import onnx
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import Call, Runtime, threads
+
+log = logging.getLogger(__name__)
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 PRODUCTS = ["Conv", "ConvTranspose", "MatMul", "Gemm"]
@@ -154,6 +157,7 @@ def quantized(file: Path, samples: Sequence[Sequence[Tensor]]) -> Path:
         quant_pre_process(str(file), str(ready), skip_symbolic_shape=True)
         source = ready
     except Exception:  # shapes that cannot be inferred are not needed
+        log.info("no shapes were inferred", exc_info=True)
         source = file
     session = onnxruntime.InferenceSession(str(source), providers=[CPU])
     names = [each.name for each in session.get_inputs()]

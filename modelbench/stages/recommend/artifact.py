@@ -68,8 +68,8 @@ import torch._inductor.config
 torch._inductor.config.freezing = True
 model = torch.compile(torch.export.load(here / "{file}").module())"""
 LOADS = {
-    "aoti": 'model = torch._inductor.aoti_load_package(str(here / "{file}"))',
-    "compile": COMPILED,
+    "Aoti": 'model = torch._inductor.aoti_load_package(str(here / "{file}"))',
+    "Compile": COMPILED,
     "eager": 'model = torch.export.load(here / "{file}").module()',
 }
 END = """\
@@ -100,13 +100,12 @@ def write_artifact(
         "hint": HINTS.get(variant.precision, engine.get("inference_precision", "f32")),
         "imports": "import torchao.quantization.pt2e  # its operators" if found.quantized else "",
     }  # fmt: skip
-    if variant.runtime in LOADS:
-        load = COMPILED if found.compiles else LOADS[variant.runtime]
+    kind = str(engine.get("_target_", "eager")).rpartition(".")[2]
+    if kind in LOADS:
+        load = COMPILED if found.compiles else LOADS[kind]
         script = TORCH.format(load=load.format(**values), **values)
     else:
-        script = (OPENVINO if "OpenVino" in engine.get("_target_", "") else ONNXRUNTIME).format(
-            **values
-        )
+        script = (OPENVINO if kind == "OpenVino" else ONNXRUNTIME).format(**values)
     (folder / "run.py").write_text(script + END, encoding="utf-8")
     told = {"chosen": variant.label, **figures}
     (folder / "figures.json").write_text(json.dumps(told, indent=1), encoding="utf-8")

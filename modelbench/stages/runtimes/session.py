@@ -227,6 +227,7 @@ class Session:
             except Exception as error:  # as above
                 if isinstance(error, Ended):
                     raise
+                log.info("%s at %s=%s", name, axis, other, exc_info=True)
                 open_axes[axis] = f"fails at {other}: {in_one_line(error)}"
         self.report.details[name] = {"axes": open_axes}
         told = ", ".join(f"{axis} {state}" for axis, state in open_axes.items())
