@@ -203,6 +203,13 @@ def test_blocks_that_repeat_are_folded() -> None:
     assert tree.all_macs == 10 * len(rows)
 
 
+def test_blocks_that_are_no_neighbours_stay_apart() -> None:
+    """Between 1 and 3 there is one that was not called, or is another."""
+    kinds = {"": "Net"} | {f"h.{number}": "Linear" for number in (0, 1, 3)}
+    tree = tree_of([row(path, kind) for path, kind in kinds.items()], kinds)
+    assert [child.label for child in tree.children] == ["h.0 to 1: Linear ×2", "h.3: Linear"]
+
+
 def test_kinds_add_up_to_the_rows() -> None:
     """Containers stand for what is between their layers."""
     rows = [row("a", "Linear", 3.0), row("b", "Linear"), row("", "Net", 2.0, leaf=False)]
