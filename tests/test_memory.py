@@ -200,6 +200,25 @@ def test_a_convolution_s_own_copies_are_foreseen(make: Any, dtype: torch.dtype) 
     assert found == pytest.approx(told, rel=0.1, abs=6 * MIB)
 
 
+def keep_freed_blocks(act: Callable[[Send], None], send: Send) -> None:
+    """Act in a process that allocated and freed a lot before, as a notebook has."""
+    block = torch.ones(30 * MIB // 4)
+    del block  # and glibc holds blocks of this size for its own from now on
+    blocks = [torch.ones(5 * MIB // 4) for _ in range(40)]
+    pinned = [bytearray(5000) for _ in range(1000)]  # so that the end of the heap stays taken
+    del blocks
+    act(send)
+    assert len(pinned) == 1000
+
+
+def test_freed_blocks_of_before_hide_nothing() -> None:
+    """What is allocated where others were freed counts too."""
+    layer = partial(nn.Conv2d, 4, 24, 3, padding=1)
+    act = partial(keep_freed_blocks, partial(convolve, layer, torch.float32))
+    told, found = isolated(act, CPU)
+    assert found == pytest.approx(told, rel=0.1, abs=6 * MIB)
+
+
 def test_live_tensors_are_counted_once() -> None:
     """Views and results written in place take nothing; what nobody refers to has gone."""
     x = torch.ones(1000)

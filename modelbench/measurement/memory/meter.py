@@ -15,8 +15,9 @@ from torch import nn
 from modelbench.system.accelerator import synchronize
 from modelbench.system.cgroup import available_memory
 
-M_MMAP_THRESHOLD, LARGE = -3, 128 * 1024
-"""Of mallopt(3), and its initial value: blocks from this size on are the system's own."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGE = -1, -3, 128 * 1024
+"""Of mallopt(3), and their initial value: blocks from this size on are the system's own, and so
+much that is free at the end of the heap goes back."""
 CLEAR = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
@@ -56,10 +57,21 @@ def give_back() -> bool:
     """
     if sys.platform != "linux":
         return False
+    library = ctypes.CDLL(None)
     try:
-        return bool(ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE))
+        return all(library.mallopt(which, LARGE) for which in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
     except AttributeError:  # another C library, such as musl
         return False
+
+
+def trim() -> None:
+    """Give freed blocks back now, where glibc is the C library (malloc_trim(3)).
+
+    What a process has kept of them serves what is allocated next, which would count as nothing.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset_peak(device: torch.device) -> None:
@@ -70,6 +82,7 @@ def reset_peak(device: torch.device) -> None:
     elif device.type != "cpu":
         torch.accelerator.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
+        trim()
         with contextlib.suppress(OSError):  # a container may forbid it
             CLEAR.write_text("5", encoding="ascii")
 
@@ -81,6 +94,7 @@ def held(device: torch.device) -> int:
         return torch.mps.current_allocated_memory()
     if device.type != "cpu":
         return torch.accelerator.memory_allocated(device)
+    trim()
     resident: int = psutil.Process().memory_info().rss
     return resident
 
