@@ -1,7 +1,7 @@
-"""Architectures of transformers, tiny, through modelbench: python benchmarks/zoo.py [SEED [COUNT]].
+"""Tiny transformers through modelbench: python benchmarks/zoo.py [SEED [COUNT [RUNTIME,...]]].
 
 Each is made and called by itself first; those whose own forward runs on plain input then go
-through structure and benchmark in one sweep. Prints per kind how many were made, ran by themselves
+through structure and benchmark in one sweep, or are held against these runtimes. Prints per kind how many were made, ran by themselves
 and ran here, and the reasons of the rest.
 """
 
@@ -29,17 +29,21 @@ QUICK = (
     "test.benchmark.batch_sizes=[1,2]", "test.benchmark.prompt_lengths=[]",
     "test.benchmark.throughput_s=0.05", "test.benchmark.roofline=false",
 )  # fmt: skip
+RUNTIMES = ("test=runtimes", "tracker=none", "test.runtimes.budget_s=0.5")
 
 
 def main() -> None:
     """Make, run, tell."""
-    seed, count = ([int(each) for each in sys.argv[1:]] + [1, 60][len(sys.argv) - 1 :])[:2]
+    seed, count = ([int(each) for each in sys.argv[1:3]] + [1, 60][len(sys.argv) - 1 :])[:2]
+    words = QUICK
+    if len(sys.argv) > 3:
+        words = (*RUNTIMES, f"test.runtimes.runtimes=[{sys.argv[3]}]")
     drawn = tiny.architectures(seed, count)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         native = {each[2]: _native(*each[1:], folder / each[2]) for each in drawn}
         ran = [name for name, trouble in native.items() if trouble is None]
-        found = _ours(ran, folder)
+        found = _ours(ran, folder, words)
     kinds: dict[str, Counter[str]] = {}
     for kind, _, name in drawn:
         kinds.setdefault(kind, Counter())
@@ -89,11 +93,11 @@ def _make(model_type: str, name: str, folder: Path, answer: Connection) -> None:
         answer.send(None)
 
 
-def _ours(names: list[str], folder: Path) -> dict[str, str | None]:
+def _ours(names: list[str], folder: Path, stages: tuple[str, ...]) -> dict[str, str | None]:
     """Sweep over the checkpoints; gives why each has not passed."""
     places = ",".join(str(folder / name) for name in names)
     words = ["model=huggingface", f"model.checkpoint={places}", f"hydra.sweep.dir={folder}/sweep"]
-    command = [sys.executable, "-m", "modelbench", "--multirun", *words, *QUICK]
+    command = [sys.executable, "-m", "modelbench", "--multirun", *words, *stages]
     with (folder / "sweep.log").open("w") as log:
         subprocess.run(command, cwd=folder, check=False, stdout=log, stderr=subprocess.STDOUT)
     return {name: _reason(folder / "sweep" / str(i)) for i, name in enumerate(names)}

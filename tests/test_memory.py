@@ -56,6 +56,15 @@ def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
     assert any("inference: its peak misses the estimate by +" in w for w in stage["warnings"])
 
 
+def test_inputs_are_tried_without_harm_to_the_forks_that_follow(command: Command) -> None:
+    """Which input a model runs on is found by computing, and a process that has cannot be forked."""
+    other = "{images:{_target_:modelbench.inputs.Image,channels:1}}"
+    stage = stage_of(
+        command, f"model.alternatives=[{other}]", "image_size=256", "test.memory.timeout_s=60"
+    )
+    assert stage["status"] == "passed"
+
+
 def test_a_training_that_ends_the_process_loses_nothing_else(command: Command) -> None:
     """Inference is measured, training is estimated, and the reason says how it ended."""
     stage = stage_of(command, "model.build._target_=planted.DiesTraining")

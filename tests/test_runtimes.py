@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import modelbench
 from modelbench.inputs.template import Template, signature
 from modelbench.measurement.isolated import Ended
 from modelbench.results import Skip
+from modelbench.runtimes import onnx
 from modelbench.runtimes.attachment import Attachment
 from modelbench.runtimes.compiled import Aoti, Compile
 from modelbench.runtimes.onnxruntime import OnnxRuntime
@@ -222,6 +224,24 @@ def test_sizes_that_were_fixed_are_exported_again() -> None:
     attachment = Attachment(model, OnnxRuntime(dynamic=False), lambda _: None)
     with torch.inference_mode():
         for rows in (2, 5, 2):
+            assert model(torch.rand(rows, 6)).shape == (rows, 2)
+    assert len(attachment.built[""]) == 2
+
+
+class Overclaims(OnnxRuntime):
+    """Says that all sizes stay open, and fixes them in its file."""
+
+    def export(self, program: Program, examples: Sequence[Tensor], file: Path) -> list[list[bool]]:
+        fixed = onnx.write(program, examples, file, dynamic=False)
+        return [[True for _ in each] for each in fixed]
+
+
+def test_sizes_that_an_export_wrongly_leaves_open_are_exported_again() -> None:
+    """Once each, and what fails at its own sizes is the runtime's failure."""
+    model = Two().eval()
+    attachment = Attachment(model, Overclaims(), lambda _: None)
+    with torch.inference_mode():
+        for rows in (2, 5, 2, 5):
             assert model(torch.rand(rows, 6)).shape == (rows, 2)
     assert len(attachment.built[""]) == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ from torch import nn
 
 from modelbench.inputs import Prompt
 from modelbench.inputs.batch import Batch
+from modelbench.measurement.isolated import Ended, Send, isolated
 from modelbench.models.workload import Workload
 from modelbench.results.attempts import in_one_line
+from modelbench.system.forking import FORKS
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,30 @@ def has_alternatives(config: Mapping[str, Any]) -> bool:
     model = config["model"]
     asked = any("asks" in node for node in model["inputs"].values())
     return asked or bool(model["alternatives"])
+
+
+def found_inputs(
+    config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device
+) -> Mapping[str, Any]:
+    """Return `working_inputs`, found in a process of its own where this one is to be forked.
+
+    Once torch has computed in a process, its forks wait for threads that they do not have. One
+    that dies leaves the inputs as they are, and the stages die of them, each for itself.
+    """
+    if not FORKS or device.type != "cpu":
+        return working_inputs(config, axes, device)
+    try:
+        (found,) = isolated(partial(_send_inputs, config, axes, device), device)
+    except Ended as ended:
+        log.info("the alternative inputs are not tried: %s", ended)
+        return {"alternatives": []}
+    return dict(found)
+
+
+def _send_inputs(
+    config: Mapping[str, Any], axes: Mapping[str, int], device: torch.device, send: Send
+) -> None:
+    send(working_inputs(config, axes, device))
 
 
 def working_inputs(

@@ -25,7 +25,7 @@ from tqdm import tqdm
 import modelbench.measurement.timing.statistics
 import modelbench.measurement.timing.timing  # noqa: F401
 from modelbench.config import schema
-from modelbench.execution.alternatives import has_alternatives, working_inputs
+from modelbench.execution.alternatives import found_inputs, has_alternatives
 from modelbench.execution.code_errors import code_errors, precision_errors
 from modelbench.execution.protocol import SCRATCH, JobSpec, Ready, Task
 from modelbench.models.workload import Workload
@@ -52,7 +52,7 @@ def serve(connection: Connection, spec: JobSpec) -> None:
         if not found:
             found_out: Mapping[str, Any] = {}
             if has_alternatives(spec.config):
-                found_out = working_inputs(spec.config, spec.axes, device)
+                found_out = found_inputs(spec.config, spec.axes, device)
             config = {**spec.config, "model": {**spec.config["model"], **found_out}}
             workload = Workload.of(config, spec.axes, device)
             ready = Ready(device.type, environment.accelerator(device), model=found_out)

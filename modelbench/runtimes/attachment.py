@@ -41,10 +41,12 @@ class _Served:
     built: Built
     sizes: list[tuple[int, ...]] = field(default_factory=list)
     """Of the inputs that it was made of."""
+    refused: set[tuple[tuple[int, ...], ...]] = field(default_factory=set)
+    """Sizes that it leaves open by its export, and failed at all the same."""
 
     def takes(self, tensors: Sequence[Tensor]) -> bool:
         """Return whether the sizes that it fixes are these."""
-        return all(
+        return _shapes(tensors) not in self.refused and all(
             is_open or size == fixed
             for tensor, own, opens in zip(tensors, self.sizes, self.built.dynamic, strict=True)
             for size, fixed, is_open in zip(tensor.shape, own, opens, strict=True)
@@ -124,9 +126,18 @@ class Attachment:
             served = self._find(path, given, tensors)
             if served is None:
                 served = self._serve(path, module, forward, given)
+            try:
+                found = served.built.engine.run(tensors)
+            except Exception:  # an export may call open what it has fixed somewhere within
+                if _shapes(tensors) == tuple(served.sizes):
+                    raise
+                log.info("%s fails at %s", path, _shapes(tensors), exc_info=True)
+                served.refused.add(_shapes(tensors))
+                served = self._serve(path, module, forward, given)
+                found = served.built.engine.run(tensors)
             if self._ran is not None:
                 self._ran.append((served, tensors))
-            return served.program.outputs(served.built.engine.run(tensors))
+            return served.program.outputs(found)
 
         return update_wrapper(run, forward)
 
@@ -151,12 +162,12 @@ class Attachment:
             if self.samples is not None and not fitting:
                 fitting = [program.inputs]
             built = self._runtime.build(program, examples, file, fitting)
-        served = _Served(program, built, [tuple(t.shape) for t in examples])
+        served = _Served(program, built, list(_shapes(examples)))
         if not served.takes(program.inputs):
             with self.alone():
                 file = self._file(key, program.inputs)
                 built = self._runtime.build(program, program.inputs, file, fitting)
-            served = _Served(program, built, [tuple(t.shape) for t in program.inputs])
+            served = _Served(program, built, list(_shapes(program.inputs)))
         start = perf_counter()
         built.engine.run(program.inputs)
         built = served.built = replace(built, first_ms=(perf_counter() - start) * 1e3)
@@ -166,7 +177,7 @@ class Attachment:
 
     def _file(self, key: tuple[Any, ...], examples: Sequence[Tensor]) -> Path:
         """Return the program's place: the same in each process of a job."""
-        told = repr((key, [tuple(tensor.shape) for tensor in examples]))
+        told = repr((key, list(_shapes(examples))))
         return self._folder / hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @contextmanager
@@ -198,6 +209,10 @@ def normal(given: Given) -> Given:
     template = Template(given)
     filled: Given = template.fill([t.clone() if t.is_inference() else t for t in template.tensors])
     return filled
+
+
+def _shapes(tensors: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(tensor.shape) for tensor in tensors)
 
 
 def _top(given: Given) -> list[Tensor] | None:

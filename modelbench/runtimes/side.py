@@ -61,6 +61,7 @@ class Side:
             self._state |= {"converted": converted, "batch": converted.batch(workload.batch())}
         converted = self._state["converted"]
         load_s = perf_counter() - start
+        self._state["phase"] = phase
         call = workload.phase(phase, converted.model, self._state["batch"])
         attachment = converted.attachment
         before = attachment.seconds if attachment else (0.0, 0.0)
@@ -97,13 +98,18 @@ class Side:
         return samples
 
     def outputs(self, count: int, seed: int = 0) -> list[Arrays]:
-        """Return the outputs on the workload's own input and on `count - 1` unseen ones.
+        """Return the phase's outputs on the workload's own input and on `count - 1` unseen ones.
 
         With another `seed` all of them are others.
         """
         workload = replace(self._workload(), axes=self.workload.axes)  # also of another batch size
         other = replace(workload, seed=workload.seed + seed)
         return [self._output(batch) for batch in unseen(other, count)]
+
+    def draw(self, folder: str) -> list[str]:
+        """Write the pictures that the phase makes of its outputs, if any; return their names."""
+        call = self._state["phase_call"]
+        return list(call.save(Path(folder))) if hasattr(call, "save") else []
 
     def remember(self, count: int, seed: int) -> None:
         """Keep the outputs, for others to be held against."""
@@ -172,7 +178,7 @@ class Side:
         """Return the output at other sizes, and how many programs were exported for them."""
         attachment = self._state["converted"].attachment
         before = sum(map(len, attachment.built.values())) if attachment else 0
-        found = self._output(self._plain().batch(**sizes))
+        found = self._output(self._workload().batch(**sizes))
         after = sum(map(len, attachment.built.values())) if attachment else 0
         return found, after - before
 
@@ -193,7 +199,8 @@ class Side:
         with converted.native(), tempfile.TemporaryDirectory() as folder:
             model, batch = converted.model, self._state["batch"]
             leaves = [n for n, m in model.named_modules() if not any(True for _ in m.children())]
-            calls = capture(model, lambda: batch.call(model), leaves[:MOST_LAYERS])
+            call = self._workload().phase(self._state["phase"], model, batch)
+            calls = capture(model, call, leaves[:MOST_LAYERS])
             for number, path in enumerate(leaves[:MOST_LAYERS]):
                 if path not in calls or perf_counter() > until:
                     continue
@@ -213,16 +220,17 @@ class Side:
 
     def _output(self, batch: Any) -> Arrays:
         converted = self._state["converted"]
+        call = self._workload().phase(self._state["phase"], converted.model, converted.batch(batch))
+        self._state["phase_call"] = call
+        rewind: Callable[[], None] = getattr(call, "rewind", lambda: None)
+        rewind()
         with torch.inference_mode():
-            found = converted.batch(batch).call(converted.model)
+            found = call()
         return {
             name: tensor.detach().cpu().float().numpy()
             for name, tensor in named_tensors(found).items()
             if tensor.is_floating_point()
         }
-
-    def _plain(self) -> Workload:
-        return self._workload()
 
     def _workload(self) -> Workload:
         axes = dict(self.workload.axes)

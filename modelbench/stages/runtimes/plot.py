@@ -16,6 +16,8 @@ def draw_runtimes(rows: Sequence[Sequence[Any]], title: str, directory: Path) ->
     figure, (speed, size) = panels(2, sharey=True)
     figure.set_size_inches(9, 1.8 + 0.5 * len(rows))
     places, names = np.arange(len(rows)), [str(row[0]) for row in rows]
+    if len({row[1] for row in rows}) > 1:
+        names = [f"{row[0]}, {row[1]}" for row in rows]
     speedups = [float(row[3]) for row in rows]
     low = [float(row[3]) - float(row[4] or row[3]) for row in rows]
     high = [float(row[5] or row[3]) - float(row[3]) for row in rows]
