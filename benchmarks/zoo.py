@@ -1,8 +1,8 @@
 """Tiny transformers through modelbench: python benchmarks/zoo.py [SEED [COUNT [RUNTIME,...]]].
 
 Each is made and called by itself first; those whose own forward runs on plain input then go
-through structure and benchmark in one sweep, or are held against these runtimes. Prints per kind how many were made, ran by themselves
-and ran here, and the reasons of the rest.
+through structure and benchmark in one sweep, or are held against these runtimes. Prints per kind
+how many were made, ran by themselves and ran here, and the reasons of the rest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ RUNTIMES = ("test=runtimes", "tracker=none", "test.runtimes.budget_s=0.5")
 def main() -> None:
     """Make, run, tell."""
     seed, count = ([int(each) for each in sys.argv[1:3]] + [1, 60][len(sys.argv) - 1 :])[:2]
-    words = QUICK
+    words: tuple[str, ...] = QUICK
     if len(sys.argv) > 3:
         words = (*RUNTIMES, f"test.runtimes.runtimes=[{sys.argv[3]}]")
     drawn = tiny.architectures(seed, count)

@@ -57,7 +57,7 @@ def test_a_spike_of_50_ms_is_measured(command: Command) -> None:
 
 
 def test_inputs_are_tried_without_harm_to_the_forks_that_follow(command: Command) -> None:
-    """Which input a model runs on is found by computing, and a process that has cannot be forked."""
+    """Which input a model runs on is found by computing; a process that has cannot be forked."""
     other = "{images:{_target_:modelbench.inputs.Image,channels:1}}"
     stage = stage_of(
         command, f"model.alternatives=[{other}]", "image_size=256", "test.memory.timeout_s=60"

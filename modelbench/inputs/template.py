@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 PLAIN = (bool, int, float, str, Enum, torch.dtype, torch.device, torch.memory_format)
+SYMBOLS: tuple[Any, ...] = (torch.SymInt, torch.SymFloat, torch.SymBool)
+"""Numbers that are not known while an exporter traces."""
 
 
 class _Noting(TorchFunctionMode):
@@ -21,6 +23,18 @@ class _Noting(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.tensors: list[Tensor] = []
+
+    def __enter__(self) -> _Noting:
+        # A cache's length is one while an exporter traces; what it refers to has inputs in it.
+        for kind in SYMBOLS:
+            kind.__deepcopy__ = lambda symbol, _: symbol
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for kind in SYMBOLS:
+            del kind.__deepcopy__
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is not Tensor.__deepcopy__:

@@ -71,6 +71,7 @@ def deploy(workload: Workload, folder: Path | None = None) -> ConvertedModel:
             "runtime=eager or runtime=compile"
         )
     name = type(runtime).__name__
+    _choose_exportable(converted.model)
     attachment = Attachment(converted.model, runtime, _larger(workload, converted), folder)
     if quantizes:
         attachment.samples = _samples(workload, converted.model, attachment)
@@ -109,6 +110,20 @@ def prepared(converted: ConvertedModel, call: Callable[[], Any]) -> float:
     with torch.inference_mode():
         call()
     return perf_counter() - start
+
+
+def _choose_exportable(model: nn.Module) -> None:
+    """Let experts be computed by plain products.
+
+    By default transformers uses an operator of its own for them, which no exporter knows.
+    """
+    for module in model.modules():
+        choose: Any = getattr(module, "set_experts_implementation", None)
+        if callable(choose):
+            try:
+                choose("batched_mm")
+            except Exception:  # one whose experts know no other way
+                log.info("%s keeps its experts as they are", type(module).__name__, exc_info=True)
 
 
 def _in_8_bits(scheme: Mapping[str, Any] | None) -> bool:

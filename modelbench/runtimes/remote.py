@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import torch
 from modelbench.measurement.isolated import Ended, ended_how, portable
 from modelbench.system.accelerator import enter
 from modelbench.system.forking import FORKS
+
+log = logging.getLogger(__name__)
 
 
 class Remote:
@@ -79,5 +82,6 @@ def _serve(
                 made = make()
             answer = ("returned", getattr(made, name)(*args))
         except (Exception, SystemExit) as error:  # the model's code, and the runtime's, may
+            log.info("%s", name, exc_info=True)  # its traceback does not travel
             answer = ("raised", portable(error))
         connection.send(answer)
