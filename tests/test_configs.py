@@ -33,6 +33,7 @@ NEEDS = {
     "timm": ["model.arch=vit_tiny_patch16_224"],
     "images": ["data.folder=pictures"],
     "hf": ["data.folder=dataset"],
+    "hf_text": ["data.folder=dataset"],
     "text": ["data.file=text.txt"],
 }
 """What an option cannot be chosen without."""
@@ -51,7 +52,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 
 def test_the_walk_sees_every_yaml() -> None:
     """A walk that sees nothing tests nothing."""
-    assert len(YAMLS) == 49
+    assert len(YAMLS) == 50
     assert {path.parent.name for path in YAMLS} == {"conf", "experiment", *schema.SECTIONS}
 
 
@@ -61,7 +62,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from datasets import Dataset
 
     folder = tmp_path_factory.mktemp("saved") / "dataset"
-    Dataset.from_dict({"image": [0] * 8, "label": [0] * 8}).save_to_disk(folder)
+    columns = {"image": [0] * 8, "text": ["a text"] * 8, "label": [0] * 8}
+    Dataset.from_dict(columns).save_to_disk(folder)
     return folder
 
 

@@ -16,6 +16,7 @@ from modelbench.config.share import share
 from modelbench.inputs import Image, Tokens
 from modelbench.inputs.draw import Draw
 from modelbench.inputs.hf_dataset import HfDataset
+from modelbench.inputs.hf_texts import HfTexts
 from modelbench.inputs.image_folder import ImageFolder
 from modelbench.inputs.text_file import TextFile
 from modelbench.measurement.numerics.quality import (
@@ -136,20 +137,20 @@ def test_a_text(tmp_path: Path) -> None:
     tokenizer().save_pretrained(folder)
     file = tmp_path / "text.txt"
     file.write_text("the model is measured before it is trusted " * 12, encoding="utf-8")
-    data = TextFile(str(file)).bound({"input_ids": Tokens(300, tokenizer=str(folder))})
+    data = TextFile(file=str(file)).bound({"input_ids": Tokens(300, tokenizer=str(folder))})
     (batch, *_) = data.test(DRAW)
     assert batch.kwargs["input_ids"].shape == (4, 6)
     assert batch.labels is None
     with pytest.raises(ValueError, match="has no tokenizer, without which"):
-        TextFile(str(file)).bound({"input_ids": Tokens(300)})
+        TextFile(file=str(file)).bound({"input_ids": Tokens(300)})
     with pytest.raises(ValueError, match="found images: Image"):
-        TextFile(str(file)).bound(SOURCES)
+        TextFile(file=str(file)).bound(SOURCES)
     file.write_text("short", encoding="utf-8")
     with pytest.raises(ValueError, match="expected 4 or more"):
         list(data.test(Draw({"sequence_length": 5})))
     file.write_bytes(b"caf\xe9")
     with pytest.raises(ValueError, match="not UTF-8"):
-        TextFile(str(file))
+        TextFile(file=str(file))
 
 
 def test_a_table_of_texts(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_table_of_texts(tmp_path: Path) -> None:
     rows = [f"the model,{'good' if number % 2 else 'bad'}" for number in range(8)]
     file.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
     sources = {"input_ids": Tokens(300, tokenizer=str(folder)), "attention_mask": Tokens(2)}
-    data = TextFile(str(file)).bound(sources)
+    data = TextFile(file=str(file)).bound(sources)
     (batch,) = data.test(Draw({"batch_size": 2, "sequence_length": 30}))
     assert data.names == ["bad", "good"]
     assert batch.labels is not None and batch.labels.tolist() == [0, 0]
@@ -363,3 +364,31 @@ def test_a_saved_dataset(tmp_path: Path) -> None:
         HfDataset(str(tmp_path))
     with pytest.raises(ValueError, match="found ids: Tokens"):
         data.bound({"ids": Tokens(10)})
+
+
+@pytest.mark.filterwarnings("ignore")  # the library's own
+def test_texts_of_a_saved_dataset(tmp_path: Path) -> None:
+    """Padded with labels, by number or by name, or on end; what is missing is named."""
+    from datasets import Dataset
+
+    folder, place = tmp_path / "tokenizer", tmp_path / "texts"
+    tokenizer().save_pretrained(folder)
+    texts = [f"the model is measured {'well' * (n % 2)}" for n in range(8)]
+    labels = ["yes" if n % 2 else "no" for n in range(8)]
+    Dataset.from_dict({"text": texts, "label": labels}).save_to_disk(place)
+    sources = {"input_ids": Tokens(300, tokenizer=str(folder))}
+    draw = Draw({"batch_size": 2, "sequence_length": 30})
+    data = HfTexts(folder=str(place), label="label", classes=["yes", "no"]).bound(sources)
+    (batch,) = data.test(draw)
+    assert batch.kwargs["input_ids"].shape == batch.kwargs["attention_mask"].shape == (2, 30)
+    assert batch.labels is not None and batch.labels.tolist() == [1, 1]
+    on_end = HfTexts(folder=str(place)).bound(sources)
+    (batch, *_) = on_end.test(Draw({"sequence_length": 6}))
+    assert batch.labels is None
+    assert batch.kwargs["input_ids"].shape[1] == 6
+    with pytest.raises(ValueError, match="expected more text"):
+        list(on_end.test(Draw({"sequence_length": 5000})))
+    with pytest.raises(ValueError, match=r"no column body; it has text, label \(data.text\)"):
+        HfTexts(folder=str(place), text="body")
+    with pytest.raises(ValueError, match="for texts, data=hf_text"):
+        HfDataset(str(place))

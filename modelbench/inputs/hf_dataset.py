@@ -1,11 +1,9 @@
-"""A dataset of the library `datasets` that was saved to a folder: pictures or texts with labels."""
+"""A dataset of the library `datasets` that was saved to a folder: pictures with labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +11,16 @@ import torch
 
 from modelbench.inputs.batch import Batch
 from modelbench.inputs.draw import Draw
-from modelbench.inputs.image_folder import EVERY, check_classes, image_source
+from modelbench.inputs.image_folder import check_classes, image_source
 from modelbench.inputs.photographs import crop
-
-TEST = ("test", "validation", "val")
+from modelbench.inputs.saved_dataset import check_columns, class_names, places, saved_dataset
 
 
 @dataclass(frozen=True)
 class HfDataset:
     """What `save_to_disk` wrote, with one column of pictures and one of labels.
 
-    Its parts are `train` and `test` or `validation`, where it has such; else every fourth row is
-    kept for testing. Raises ValueError for what is no such folder, and LookupError without the
-    library.
+    Raises ValueError for what is no such folder, and without the library.
     """
 
     folder: str
@@ -41,15 +36,8 @@ class HfDataset:
 
     def __post_init__(self) -> None:
         """Check the folder and its columns."""
-        if not Path(self.folder).is_dir():
-            raise ValueError(f"folder={self.folder}: no such folder")
-        columns = _loaded(self.folder)["test"].column_names
-        missing = [name for name in (self.image, self.label) if name not in columns]
-        if missing:
-            raise ValueError(
-                f"folder={self.folder}: no column {', '.join(missing)}; it has "
-                f"{', '.join(columns)} (data.image, data.label)"
-            )
+        columns = {"image": self.image, "label": self.label}
+        check_columns(self.folder, columns, "; for texts, data=hf_text")
         if self._own_names:
             check_classes(self._own_names, self.classes)
 
@@ -65,11 +53,11 @@ class HfDataset:
 
     @property
     def _own_names(self) -> list[str]:
-        return list(getattr(_loaded(self.folder)["test"].features[self.label], "names", []))
+        return class_names(self.folder, self.label)
 
     def training(self, draw: Draw) -> Iterator[Batch]:
         """Yield batches in random order, without end."""
-        rows = _loaded(self.folder)["training"]
+        rows = saved_dataset(self.folder)["training"]
         generator = torch.Generator().manual_seed(draw.seed)
         while True:
             order = torch.randperm(len(rows), generator=generator).tolist()
@@ -78,7 +66,7 @@ class HfDataset:
 
     def test(self, draw: Draw) -> Iterator[Batch]:
         """Yield what training does not see, once."""
-        rows = _loaded(self.folder)["test"]
+        rows = saved_dataset(self.folder)["test"]
         for start in range(0, len(rows), self.batch_size):
             yield self._batch(rows[start : start + self.batch_size], draw)
 
@@ -87,40 +75,6 @@ class HfDataset:
         crops: list[np.ndarray] = [
             crop(each.convert(mode), size, None) for each in rows[self.image]
         ]
-        labels = torch.tensor([self._place(label) for label in rows[self.label]])
-        return Batch((), {str(self.argument): self.source.normalised(crops)}, labels)
-
-    def _place(self, label: int) -> int:
-        own = self._own_names
-        if label < 0:
-            raise ValueError(f"folder={self.folder}: a row of {self.label} has no label ({label})")
-        return self.classes.index(own[label]) if self.classes and own else label
-
-
-@lru_cache(maxsize=2)
-def _loaded(folder: str) -> dict[str, Any]:
-    try:
-        from datasets import load_from_disk
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            'data=hf needs the library datasets, which is not installed: pip install -e ".[hf]"'
-        ) from error
-    try:
-        found = load_from_disk(folder)
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"folder={folder}: not a dataset that save_to_disk wrote ({error})"
-        ) from error
-    if not hasattr(found, "keys"):
-        places = range(len(found))
-        return {
-            "training": found.select([place for place in places if place % EVERY]),
-            "test": found.select([place for place in places if not place % EVERY]),
-        }
-    test = next((name for name in TEST if name in found), None)
-    if "train" not in found or test is None:
-        raise ValueError(
-            f"folder={folder}: its parts are {', '.join(found)}; expected train and one of "
-            f"{', '.join(TEST)}"
-        )
-    return {"training": found["train"], "test": found[test]}
+        labels = places(self.folder, self.label, rows[self.label], self.classes)
+        given = {str(self.argument): self.source.normalised(crops)}
+        return Batch((), given, torch.tensor(labels))

@@ -10,7 +10,7 @@ from statistics import median
 from modelbench.measurement.timing.pairing import Ratio, ratio
 from modelbench.runtimes.remote import Remote
 
-BLOCKS, LEAST_BLOCKS = 12, 6
+BLOCKS, LEAST_BLOCKS = 12, 8
 """A block is A B B A or B A A B."""
 SHARE_S = 0.1
 """Seconds of samples of either, at a time."""

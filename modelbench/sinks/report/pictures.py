@@ -88,7 +88,8 @@ def _best(names: Sequence[str]) -> Iterator[str]:
 def _picture(name: str, content: bytes) -> Picture:
     path = PurePosixPath(name)
     begins, told = next(((b, t) for b, t in TOLD.items() if path.stem.startswith(b)), ("", ""))
-    subject = path.stem.removeprefix(begins)
+    within = path.parts[0] if len(path.parts) > 2 else ""  # what made it: one of several runtimes
+    subject = ", ".join(filter(None, [path.stem.removeprefix(begins), within]))
     data = base64.b64encode(content).decode()
     return Picture(
         name,

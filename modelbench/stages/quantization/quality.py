@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from modelbench.inputs.text_file import TextFile
+from modelbench.inputs.texts import Texts
 from modelbench.losses import logits_of, next_token
 from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes, worst_class
 
@@ -39,7 +39,7 @@ class Quality:
         """Raise ValueError for a text and a model that does not predict the next token."""
         data: Any = self._workload.data
         causal = getattr(self._workload.measure, "func", None) is next_token
-        if isinstance(data, TextFile) and not data.labelled and not causal:
+        if isinstance(data, Texts) and not data.labelled and not causal:
             raise ValueError(
                 "data: the perplexity of a text is that of a model which predicts the next token "
                 "(loss modelbench.losses.next_token); for a classifier, set data.file to a CSV of "
