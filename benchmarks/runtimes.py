@@ -1,7 +1,7 @@
 """Runtimes side by side, and whether their figures hold: python benchmarks/runtimes.py [PART]...
 
 `loops`: each runtime's median against a loop written by hand with that runtime alone.
-`table`: the stage on several models, in single precision and INT8.
+`table`: the stage on several models, in single precision and INT8; `table=MODEL,MODEL` on some.
 `recommend`: the U-Net's recommendation at 40 dB, held against all combinations tried to the end.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -55,7 +55,10 @@ def main() -> None:
     parts: dict[str, Callable[[], bool]] = {
         "loops": loops, "table": table, "recommend": recommend,
     }  # fmt: skip
-    met = [parts[name]() for name in sys.argv[1:] or list(parts)]
+    met = []
+    for word in sys.argv[1:] or list(parts):
+        part, _, some = word.partition("=")
+        met.append(table(some.split(",")) if some else parts[part]())
     print("met" if all(met) else "MISSED")
     sys.exit(not all(met))
 
@@ -108,8 +111,8 @@ def loops() -> bool:
     return met
 
 
-def table() -> bool:
-    """Run the stage on each model in each precision."""
+def table(some: Sequence[str] = ()) -> bool:
+    """Run the stage on each model, or on some, in each precision."""
     found = Table("model", "precision", "eager, ms", *(f"{name}, times as fast" for name in CHOSEN))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -123,6 +126,8 @@ def table() -> bool:
                 f"name: {model}\nbuild: {build}\naxes: {axes}\ninputs: {TEXT if text else IMAGE}\n"
             )
         for model, words in MODELS.items():
+            if some and model.partition(",")[0] not in some:
+                continue
             for precision in ("fp32", "int8"):
                 stage = run_stage(
                     ["--config-dir", str(folder), *words, "test=runtimes",
