@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +26,13 @@ from modelbench.runtimes.attachment import Attachment
 from modelbench.runtimes.compiled import Aoti, Compile
 from modelbench.runtimes.onnxruntime import OnnxRuntime
 from modelbench.runtimes.openvino import OpenVino
+from modelbench.runtimes.outputs import arrays, held_against, integers
 from modelbench.runtimes.program import ExportError, Program
 from modelbench.runtimes.remote import Remote
 from modelbench.runtimes.runtime import Runtime
-from modelbench.runtimes.side import held_against
 from modelbench.runtimes.variant import Variant
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
+from modelbench.stages.recommend.command import command_of
 from modelbench.stages.recommend.space import all_variants, first_variants
 from modelbench.stages.recommend.study import Study
 
@@ -261,6 +263,9 @@ class Dies:
     def wrong(self) -> None:
         raise ValueError("no")
 
+    def sleep(self) -> None:
+        time.sleep(60)
+
 
 def test_a_side_that_dies_says_how() -> None:
     """And one that raises goes on."""
@@ -281,6 +286,27 @@ def test_outputs_of_other_shapes_are_an_error() -> None:
     one, other = ({"0": torch.rand(*size).numpy()} for size in ((2, 3), (2, 4)))
     with pytest.raises(ValueError, match=r"\[2, 4\], those of PyTorch 0 \[2, 3\]"):
         held_against([one], [other])
+
+
+def test_outputs_that_are_not_finite_are_an_error() -> None:
+    """Unless PyTorch masks the same places; tokens are compared as they are."""
+    masked = arrays(torch.tensor([1.0, -torch.inf, 2.0]))
+    assert held_against([masked], [masked]).sqnr_db_min == float("inf")
+    wrong = arrays(torch.tensor([1.0, -torch.inf, torch.nan]))
+    with pytest.raises(ValueError, match="infinity or NaN where"):
+        held_against([masked], [wrong])
+    first, second = arrays(torch.tensor([1, 2])), arrays(torch.tensor([1, 3]))
+    assert integers([first])
+    assert not integers([masked])
+    assert held_against([first], [second]).sqnr_db_min < 10
+
+
+def test_a_time_limit_is_no_crash() -> None:
+    """It is said as it is, and the process is gone."""
+    remote = Remote(Dies, CPU)
+    with pytest.raises(TimeoutError, match="the time limit"):
+        remote.ask("sleep", until=time.monotonic() + 0.2)
+    assert remote.closed
 
 
 # The stages
@@ -384,6 +410,28 @@ def test_wrong_settings_are_configuration_errors(command: Command) -> None:
     assert "unknown runtime openvin; did you mean openvino" in done.err
 
 
+def test_the_command_is_the_job_s_own() -> None:
+    """With its folders and sizes, and what was chosen in the place of what was asked for."""
+    own = "python -m modelbench model=mine test=recommend test.recommend.budget_s=9 batch_size=2 "
+    chosen = Variant("onnxruntime", "int8", threads=1, batch_size=8)
+    assert command_of(chosen, own + "precision=fp32 --config-dir /own") == (
+        "python -m modelbench model=mine --config-dir /own runtime=onnxruntime precision=int8 "
+        "device.threads=1 batch_size=8 test=benchmark"
+    )
+
+
+@pytest.mark.slow
+def test_throughput_over_batch_sizes(command: Command) -> None:
+    """Samples count, not calls; a size that the model has not is refused."""
+    words = ["model=toy", "test=recommend", *RECOMMEND, "test.recommend.objective=throughput"]
+    done = command(*words, "test.recommend.batch_sizes=[1,16]")
+    stage = done.results["stages"]["recommend"]
+    assert (done.status, stage["reason"]) == (0, None)
+    assert stage["details"]["chosen"]["batch_size"] == 16
+    assert stage["metrics"]["recommend/speedup"]["value"] > 1
+    assert "batch_size=16" in stage["details"]["command"]
+
+
 # The search
 
 
@@ -437,8 +485,10 @@ def test_bounds_and_the_front() -> None:
     assert bounds.distance(slow_one) == pytest.approx(0.8)
     beaten = Tried(Variant("third"), 9.5, 1.1, 60.0, 20.0)
     assert pareto([slow_one, wrong, beaten]) == [slow_one, wrong]
-    wide = Tried(Variant(batch_size=8), 9.0, 4.0)
+    wide = Tried(Variant(batch_size=8), 9.0, 4.0, 60.0, 20.0, by_sample=True)
     assert score(wide, "throughput") == 0.5
+    assert pareto([slow_one, wide]) == [wide]
+    assert score(Tried(Variant(batch_size=8), 9.0, 4.0), "latency") == 4.0
     assert score(slow_one, "memory") == 20.0
     assert score(Tried(Variant()), "latency") == float("inf")
 

@@ -10,8 +10,8 @@ from time import sleep
 import psutil
 import pytest
 
-from modelbench.execution.rerun import _joined_for_windows
 from modelbench.results import json_file
+from modelbench.results.commands import joined_for_windows
 from modelbench.results.failures import Exit, of_exit
 from modelbench.results.json_file import write_json
 
@@ -50,7 +50,7 @@ def test_a_job_object_ends_its_processes(how: str) -> None:
 def test_a_command_is_quoted_for_cmd_and_powershell() -> None:
     """The latter parts words at commas, and knows no single word with a bracket."""
     words = ["python", "-m", "modelbench", "test=[structure,memory]", "text=two words", r"C:\a\b"]
-    told = _joined_for_windows(words)
+    told = joined_for_windows(words)
     assert told == r'python -m modelbench "test=[structure,memory]" "text=two words" C:\a\b'
 
 

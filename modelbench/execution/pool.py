@@ -29,7 +29,7 @@ class WorkerPool:
         limits = job.config["model"]["limits"]
         multiples = {axis: limit["multiple_of"] for axis, limit in limits.items()}
         self._smaller = failures.smaller(job.axes, multiples)
-        self._spec = JobSpec(job.config, job.axes, job.directory, self._smaller)
+        self._spec = JobSpec(job.config, job.axes, job.directory, self._smaller, job.command)
         self._worker: Worker | None = None
 
     @property

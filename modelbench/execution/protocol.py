@@ -25,6 +25,8 @@ class JobSpec:
     directory: Path
     smaller: str
     """Smaller sizes to advise where memory runs out."""
+    command: str = ""
+    """The command line that repeats the job."""
     forked: bool = FORKS
     """Whether the worker is a fork of a process that has imported torch."""
 

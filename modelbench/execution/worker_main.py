@@ -68,7 +68,10 @@ def serve(connection: Connection, spec: JobSpec) -> None:
         return
     scratch = spec.directory / SCRATCH
     schemes, runtimes = (spec.config.get(name, {}) for name in ("schemes", "runtimes"))
-    context = Context(device, schemes, spec.directory, scratch, connection.send, runtimes=runtimes)
+    context = Context(
+        device, schemes, spec.directory, scratch, connection.send, runtimes=runtimes,
+        command=spec.command,
+    )  # fmt: skip
     connection.send(ready)
     settings = schema.stages(spec.config)
     while True:

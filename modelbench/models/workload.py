@@ -178,11 +178,11 @@ class Workload:
     def _whole(self, batch: Batch) -> Batch:
         """Add the arguments that labelled data has none of, as many samples of them."""
         given = batch.named()
-        if given.keys() == self.sources.keys():
-            return batch
-        own = self.batch(batch_size=len(next(iter(given.values()))))
-        named = {**own.named(), **given}
-        positional = [named.pop(str(place)) for place in range(len(own.args))]
+        named = dict(given)
+        if given.keys() != self.sources.keys():
+            own = self.batch(batch_size=len(next(iter(given.values()))))
+            named = {**own.named(), **given}
+        positional = [named.pop(str(place)) for place in range(self._positional())]
         return Batch(tuple(positional), named)  # also what the YAML does not name, such as a mask
 
     def notes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from modelbench.measurement.timing.pairing import Ratio, ratio
 from modelbench.runtimes.remote import Remote
 
 BLOCKS, LEAST_BLOCKS = 12, 8
-"""A block is A B B A or B A A B."""
+"""What a small budget is divided by, and what a proof takes at least. A block is A B B A or
+B A A B."""
 SHARE_S = 0.1
 """Seconds of samples of either, at a time."""
 
@@ -39,16 +41,21 @@ class Raced:
         return median(self.first_ms)
 
 
-def race(first: Remote, second: Remote, budget_s: float, seed: int, until: float) -> Raced:
-    """Sample both in random blocks, while the other waits without taking time."""
+def race(
+    pair: tuple[Remote, Remote], budget_s: float, seed: int, until: float, least: int = LEAST_BLOCKS
+) -> Raced:
+    """Sample both in random blocks for so many seconds, while the other waits without taking time.
+
+    Slow calls take longer: there are at least `least` blocks.
+    """
     rng, found = random.Random(seed), Raced([], [])
     began = time.monotonic()
     share = min(SHARE_S, budget_s / (4 * BLOCKS))
-    for block in range(BLOCKS):
-        if block >= LEAST_BLOCKS and time.monotonic() - began > budget_s:
+    for block in itertools.count():
+        if block >= least and time.monotonic() - began > budget_s:
             break
         outer = rng.random() < 0.5
         for which in (outer, not outer, not outer, outer):
-            side, medians = (first, found.first_ms) if which else (second, found.second_ms)
+            side, medians = (pair[0], found.first_ms) if which else (pair[1], found.second_ms)
             medians.append(median(side.ask("sample", share, until=until)))
     return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -26,9 +25,9 @@ class Peak:
     workload: Workload
     variant: Variant
 
-    def of_file(self, file: str, inputs: Sequence[Any]) -> float:
-        """Return the MiB that loading a file and one inference take at most."""
-        tensors = [torch.from_numpy(array).to(self.workload.device) for array in inputs]
+    def of_file(self, file: str, inputs: str) -> float:
+        """Return the MiB that loading a file and one inference, of saved inputs, take at most."""
+        tensors = torch.load(inputs, weights_only=True, map_location=self.workload.device)
         load_libraries(self.workload.device)
         assert self.variant.engine is not None
         plain, device = runtime_of(self.variant.engine), self.workload.device

@@ -48,12 +48,19 @@ class Remote:
                 self.close()
                 raise TimeoutError("the time limit was reached")
             kind, value = self._ours.recv()
+        except TimeoutError:  # an OSError as well
+            raise
         except (EOFError, OSError):
             self._process.join()
             raise Ended(ended_how(self._process.exitcode or 0)) from None
         if kind == "raised":
             raise value
         return value
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been ended, as it is when a time limit is reached."""
+        return bool(self._ours.closed)
 
     def close(self) -> None:
         """End the process; may be called again."""

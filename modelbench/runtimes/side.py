@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from modelbench.inputs.tensors import named_tensors
 from modelbench.measurement.memory.meter import load_libraries
 from modelbench.measurement.numerics.fidelity import Spread, fidelity
-from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes
+from modelbench.measurement.numerics.quality import Outcomes, drop, in_parts, outcomes
+from modelbench.measurement.profiling.captured import capture, capture_all
 from modelbench.measurement.timing.timing import no_collection, sampler
 from modelbench.models.batches import unseen
 from modelbench.runtimes.attachment import normal
 from modelbench.runtimes.deploy import adapted, deploy, prepared, runtime_of
+from modelbench.runtimes.outputs import Arrays, arrays, held_against
 from modelbench.runtimes.program import Program
 from modelbench.runtimes.runtime import size_of
 from modelbench.runtimes.variant import Artifact, Ready, Variant
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from modelbench.models.workload import Workload
 
 MIB = 2**20
-Arrays = dict[str, Any]
-"""Floating outputs by name, as numpy's: torch's would start threads on the other side."""
 MOST_LAYERS = 40
 """Layers that are exported one by one to find the first that is wrong."""
 
@@ -97,12 +97,13 @@ class Side:
                 spent += samples[-1]
         return samples
 
-    def outputs(self, count: int, seed: int = 0) -> list[Arrays]:
+    def outputs(self, count: int, seed: int = 0, batch_size: int | None = None) -> list[Arrays]:
         """Return the phase's outputs on the workload's own input and on `count - 1` unseen ones.
 
-        With another `seed` all of them are others.
+        With another `seed` all of them are others; `batch_size` is None for the workload's own.
         """
-        workload = replace(self._workload(), axes=self.workload.axes)  # also of another batch size
+        sizes = {} if batch_size is None else {"batch_size": batch_size}
+        workload = replace(self._workload(), axes={**self.workload.axes, **sizes})
         other = replace(workload, seed=workload.seed + seed)
         return [self._output(batch) for batch in unseen(other, count)]
 
@@ -111,13 +112,15 @@ class Side:
         call = self._state["phase_call"]
         return list(call.save(Path(folder))) if hasattr(call, "save") else []
 
-    def remember(self, count: int, seed: int) -> None:
-        """Keep the outputs, for others to be held against."""
-        self._state["wanted"] = self.outputs(count, seed)
+    def remember(self, count: int, seed: int, batch_size: int | None = None) -> None:
+        """Keep the outputs, for others to be held against, unless they are there."""
+        wanted = self._state.setdefault("wanted", {})
+        if (seed, batch_size) not in wanted:
+            wanted[seed, batch_size] = self.outputs(count, seed, batch_size)
 
-    def against(self, found: list[Arrays]) -> Spread:
-        """Return the fidelity of others' outputs; raises ValueError where shapes differ."""
-        return held_against(self._state["wanted"], found)
+    def against(self, found: list[Arrays], seed: int, batch_size: int | None = None) -> Spread:
+        """Return the fidelity of others' outputs; raises what `held_against` does."""
+        return held_against(self._state["wanted"][seed, batch_size], found)
 
     def judged(self) -> Outcomes:
         """Return what comes of the user's labelled data."""
@@ -127,7 +130,10 @@ class Side:
         def call(batch: Any) -> Any:
             return converted.batch(batch).call(converted.model)
 
-        return outcomes(call, workload.labelled(test=True), tokens)
+        each = call
+        if converted.fixed_sizes or converted.compiles:
+            each = partial(in_parts, call, workload.axes.get("batch_size", 1))
+        return outcomes(each, workload.labelled(test=True), tokens)
 
     def judge(self) -> None:
         """Keep that, for others to be held against."""
@@ -155,23 +161,26 @@ class Side:
             for file in built.file.parent.glob(f"{built.file.name}*"):
                 target = name if file == built.file else file.name
                 shutil.copy(file, place / target)
-            dtype = "torch.float32"
         else:
             name = "model.pt2"
             inputs, outputs = self._export(place / name)
         _save(place / "input.npz", inputs)
         _save(place / "output.npz", outputs)
         quantized = attachment is None and converted.quantized
-        return Artifact(name, torch.get_num_threads(), dtype, converted.compiles, quantized)
+        device = self.workload.device.type
+        return Artifact(name, torch.get_num_threads(), dtype, device, converted.compiles, quantized)
 
     def _export(self, file: Path) -> tuple[list[Any], list[Any]]:
-        """Write the model as PyTorch runs it; return its inputs and outputs."""
-        converted, batch = self._state["converted"], self._state["batch"]
-        model = converted.model
+        """Write what the phase runs, as PyTorch runs it; return its inputs and outputs."""
+        calls = capture_all(self._state["converted"].model, self._state["call"])
+        if len(calls) != 1:
+            raise ValueError("the phase consists of several calls; export one of its parts")
+        ((_, made),) = calls
         with torch.inference_mode(False), torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            program = Program(model, model.forward, *normal((batch.args, batch.kwargs)))
-            made = torch.export.export(program, tuple(program.inputs), strict=False)
-            torch.export.save(made, file)
+            given = normal((made.args, made.kwargs))
+            program = Program(made.module, made.module.forward, *given)
+            written = torch.export.export(program, tuple(program.inputs), strict=False)
+            torch.export.save(written, file)
             return program.inputs, list(program(*program.inputs))
 
     def outputs_at(self, sizes: Mapping[str, int]) -> tuple[Arrays, int]:
@@ -182,16 +191,17 @@ class Side:
         after = sum(map(len, attachment.built.values())) if attachment else 0
         return found, after - before
 
-    def inputs(self) -> list[Any] | None:
-        """Return the program's inputs as numpy's arrays; None where it is not one program."""
+    def write_inputs(self, file: str) -> bool:
+        """Write the program's inputs; return whether it is one program, and has some."""
         attachment = self._state["converted"].attachment
         found = attachment.inputs if attachment else None
-        return None if found is None else [tensor.cpu().numpy() for tensor in found]
+        if found is None:
+            return False
+        torch.save([tensor.cpu() for tensor in found], file)
+        return True
 
     def first_apart(self, least_db: float, seconds: float) -> str | None:
         """Name the first layer whose output the runtime gets wrong when it runs it alone."""
-        from modelbench.measurement.profiling.captured import capture
-
         converted, until = self._state["converted"], perf_counter() + seconds
         assert self.variant.engine is not None
         plain, device = runtime_of(self.variant.engine), self.workload.device
@@ -226,11 +236,7 @@ class Side:
         rewind()
         with torch.inference_mode():
             found = call()
-        return {
-            name: tensor.detach().cpu().float().numpy()
-            for name, tensor in named_tensors(found).items()
-            if tensor.is_floating_point()
-        }
+        return arrays(found)
 
     def _workload(self) -> Workload:
         axes = dict(self.workload.axes)
@@ -258,23 +264,6 @@ class Side:
             file = Path(folder) / f"model{converted.suffix}"
             converted.save(converted.saved or converted.model, file)
             return size_of(file)
-
-
-def held_against(wanted: Sequence[Arrays], found: Sequence[Arrays]) -> Spread:
-    """Return the fidelity of outputs, sample by sample; raises ValueError where shapes differ."""
-    pairs = list(zip(wanted, found, strict=True))
-    for one, other in pairs:
-        if [t.shape for t in one.values()] != [t.shape for t in other.values()]:
-            raise ValueError(f"its outputs are {_shapes(other)}, those of PyTorch {_shapes(one)}")
-    return Spread.of([fidelity(_tensors(one), _tensors(other)) for one, other in pairs])
-
-
-def _tensors(arrays: Arrays) -> dict[str, Any]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _shapes(outputs: Arrays) -> str:
-    return ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
 
 
 def _save(file: Path, tensors: Sequence[Any]) -> None:

@@ -59,6 +59,8 @@ class Artifact:
     threads: int
     dtype: str
     """Of floating inputs, as Python writes it."""
+    device: str
+    """Its kind: cpu, cuda."""
     compiles: bool
     quantized: bool
     """Whether it holds torchao's operators."""

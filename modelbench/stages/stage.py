@@ -46,6 +46,8 @@ class Context:
     """In a further process: what it is to add to."""
     runtimes: Mapping[str, Any] = field(default_factory=dict)
     """Runtimes to compare, by name; None is eager PyTorch."""
+    command: str = ""
+    """The command line that repeats the job."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, exp, sqrt
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Literal
 
@@ -179,3 +180,13 @@ def worst_class(before: Outcomes, after: Outcomes) -> tuple[int, float]:
     losses: Mapping[int, float] = {each: first[each] - second[each] for each in first}
     worst = max(losses, key=losses.__getitem__)
     return worst, losses[worst]
+
+
+def in_parts(call: Callable[[Batch], Any], size: int, batch: Batch) -> Any:
+    """Call a model that takes one batch size; what is missing in the last part is repeated."""
+    count = len(next(iter(batch.named().values())))
+    found = []
+    for start in range(0, count, size):
+        places = torch.arange(start, start + size).clamp(max=count - 1)
+        found.append(logits_of(call(batch.map(itemgetter(places))))[: count - start])
+    return torch.cat(found)

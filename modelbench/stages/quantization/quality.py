@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from modelbench.inputs.texts import Texts
-from modelbench.losses import logits_of, next_token
-from modelbench.measurement.numerics.quality import Outcomes, drop, outcomes, worst_class
+from modelbench.losses import next_token
+from modelbench.measurement.numerics.quality import Outcomes, drop, in_parts, outcomes, worst_class
 
 if TYPE_CHECKING:
     from modelbench.inputs.batch import Batch
@@ -68,7 +66,7 @@ class Quality:
         """Add how well a scheme does, and what that is less than before, with a verdict."""
         call = partial(_call, converted)
         if converted.fixed_sizes or converted.compiles:
-            call = partial(_in_parts, call, self._workload.axes.get("batch_size", 1))
+            call = partial(in_parts, call, self._workload.axes.get("batch_size", 1))
         after = self._tested(call)
         self._add(report, name, after)
         lost = drop(self._before, after)
@@ -113,13 +111,3 @@ class Quality:
 
 def _call(converted: ConvertedModel, batch: Batch) -> Any:
     return converted.batch(batch).call(converted.model)
-
-
-def _in_parts(call: Callable[[Batch], Any], size: int, batch: Batch) -> Any:
-    """Call a model that takes one batch size; what is missing in the last part is repeated."""
-    count = len(next(iter(batch.named().values())))
-    found = []
-    for start in range(0, count, size):
-        places = torch.arange(start, start + size).clamp(max=count - 1)
-        found.append(logits_of(call(batch.map(itemgetter(places))))[: count - start])
-    return torch.cat(found)

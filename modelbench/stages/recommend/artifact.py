@@ -20,7 +20,7 @@ import onnxruntime
 here = Path(__file__).parent
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = {threads}
-session = onnxruntime.InferenceSession(here / "{file}", options, providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(here / "{file}", options, providers={providers})
 given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
 names = [each.name for each in session.get_inputs()]
 feed = {{name: given[key] for name, key in zip(names, given.files)}}
@@ -58,10 +58,10 @@ torch.set_num_threads({threads})
 torch.set_grad_enabled(False)
 {load}
 given, wanted = np.load(here / "input.npz"), np.load(here / "output.npz")
-tensors = [torch.from_numpy(given[key]).to({dtype}) if given[key].dtype.kind == "f" else
-           torch.from_numpy(given[key]) for key in given.files]
+tensors = [torch.from_numpy(given[key]).to("{device}") for key in given.files]
+tensors = [each.to({dtype}) if each.is_floating_point() else each for each in tensors]
 model(*tensors)
-run = lambda: [each.float().numpy() for each in model(*tensors)]
+run = lambda: [each.float().cpu().numpy() for each in model(*tensors)]
 '''
 COMPILED = """\
 import torch._inductor.config
@@ -95,7 +95,10 @@ def write_artifact(
     folder.mkdir(parents=True)
     found: Artifact = remote.ask("write", str(folder), until=until)
     engine = variant.engine or {}
+    cpu = ["CPUExecutionProvider"]
+    others = ["CUDAExecutionProvider"] if found.device == "cuda" else []
     values = {
+        "device": found.device, "providers": list(engine.get("providers") or [*others, *cpu]),
         "file": found.file, "threads": found.threads, "dtype": found.dtype,
         "hint": HINTS.get(variant.precision, engine.get("inference_precision", "f32")),
         "imports": "import torchao.quantization.pt2e  # its operators" if found.quantized else "",

@@ -26,11 +26,23 @@ class Tried:
     samples: int = 0
     usual_items: int = 1
     """Samples in the workload's own batch."""
+    by_sample: bool = False
+    """Whether times are compared by sample, as throughput asks, and not by call."""
 
     @property
     def items(self) -> int:
         """Samples in a call."""
         return self.variant.batch_size or self.usual_items
+
+    @property
+    def share(self) -> float:
+        """What its batch is in times of the default's, where samples count; else 1."""
+        return self.items / self.usual_items if self.by_sample else 1.0
+
+    @property
+    def time(self) -> float | None:
+        """What is compared, in times of the default's."""
+        return None if self.relative is None else self.relative / self.share
 
 
 @dataclass(frozen=True)
@@ -82,18 +94,16 @@ def score(tried: Tried, objective: str) -> float:
     """Return what is to be small."""
     if objective == "memory":
         return tried.size_mib if tried.size_mib is not None else float("inf")
-    if tried.relative is None:
-        return float("inf")
-    return tried.relative / (tried.items if objective == "throughput" else 1)
+    return float("inf") if tried.time is None else tried.time
 
 
 def pareto(tried: list[Tried]) -> list[Tried]:
     """Return those that no other one beats in speed, size and fidelity at once."""
-    known = [t for t in tried if t.relative and t.size_mib is not None and t.sqnr_db is not None]
+    known = [t for t in tried if t.time and t.size_mib is not None and t.sqnr_db is not None]
 
     def beats(one: Tried, other: Tried) -> bool:
-        first = (one.relative, one.size_mib, -(one.sqnr_db or 0.0))
-        second = (other.relative, other.size_mib, -(other.sqnr_db or 0.0))
+        first = (one.time, one.size_mib, -(one.sqnr_db or 0.0))
+        second = (other.time, other.size_mib, -(other.sqnr_db or 0.0))
         pairs = list(zip(first, second, strict=True))
         return all(a <= b for a, b in pairs if a is not None and b is not None) and any(
             a < b for a, b in pairs if a is not None and b is not None

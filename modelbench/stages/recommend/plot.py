@@ -16,7 +16,7 @@ def draw_pareto(
     tried: Sequence[Tried], front: Sequence[Tried], chosen: str | None, title: str, directory: Path
 ) -> list[str]:
     """Draw each that was timed; a ring is around those of the front, a star is the chosen one."""
-    known = [t for t in tried if t.relative and t.size_mib is not None]
+    known = [t for t in tried if t.time and t.size_mib is not None]
     if not known:
         return []
     figure, (fidelity, size) = panels(2)
@@ -25,7 +25,7 @@ def draw_pareto(
     on_front = {t.variant.label for t in front}
     for runtime, (colour, marker, _) in zip(runtimes, styles(), strict=False):
         for number, each in enumerate(t for t in known if t.variant.runtime == runtime):
-            speed = 1 / (each.relative or 1.0)
+            speed = 1 / (each.time or 1.0)
             shape = "*" if each.variant.label == chosen else marker
             ring = "black" if each.variant.label in on_front else colour
             points = [(size, each.size_mib)]
@@ -40,8 +40,9 @@ def draw_pareto(
                 panel.annotate(each.variant.label.removeprefix(f"{runtime} "), (speed, y),
                                xytext=(6, 3), textcoords="offset points",
                                fontsize="x-small")  # fmt: skip
-    fidelity.set(xlabel="times as fast as eager fp32", ylabel="fidelity to fp32, dB", title=title)
-    size.set(xlabel="times as fast as eager fp32", ylabel="size of the files, MiB",
+    speeds = "times as fast as eager fp32" + (", by sample" if known[0].by_sample else "")
+    fidelity.set(xlabel=speeds, ylabel="fidelity to fp32, dB", title=title)
+    size.set(xlabel=speeds, ylabel="size of the files, MiB",
              title="star: chosen; black edge: Pareto front")  # fmt: skip
     size.set_ylim(bottom=0)
     size.legend(fontsize="small")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from modelbench.measurement.isolated import Ended
@@ -36,8 +37,13 @@ log = logging.getLogger(__name__)
 
 SHARE = 0.9
 """Of the stage's time limit, after which nothing new is begun."""
-RUNGS_S = (0.5, 1.0, 2.0)
-"""Seconds of samples of a candidate, beside the default: each rung for those that are left."""
+RUNGS = ((0.5, 2), (1.0, 4), (2.0, 8))
+"""Seconds of samples of a candidate, beside the default, and the least blocks of them: each rung
+for those that are left."""
+OVER = 2.0
+"""What the search may take at most, in times of its budget, where one candidate takes long."""
+KEPT = 0.2
+"""Of the stage's time limit, for the proof."""
 SAMPLES, PROOF_SAMPLES = 3, 8
 """Inputs whose outputs are compared in the search, and in the proof; others."""
 PROOF_SEED = 77_000
@@ -68,9 +74,10 @@ class Session:
         self.report = Report()
         self._workload, self._context = workload, context
         self._bounds, self._plan = bounds, plan
-        self._until = time.monotonic() + SHARE * plan.timeout_s
-        items = workload.axes.get("batch_size", 1)
-        self._usual = Tried(Variant(), relative=1.0, sqnr_db=math.inf, drop=0.0, usual_items=items)
+        self._until = self._end = time.monotonic() + SHARE * plan.timeout_s
+        self._items = workload.axes.get("batch_size", 1)
+        self._usual = self._tried_of(Variant())
+        self._usual.relative, self._usual.sqnr_db, self._usual.drop = 1.0, math.inf, 0.0
         self._default = self._start(self._usual.variant)
         self._open: list[Remote] = [self._default]
         self._tried: list[Tried] = [self._usual]
@@ -83,12 +90,20 @@ class Session:
         plan, began = self._plan, time.monotonic()
         if self._judged and not self._workload.own_data:
             raise ValueError("test.recommend.max_drop: needs labelled data; add data=... as well")
+        if sizes and "batch_size" not in self._workload.axes:
+            raise ValueError(
+                f"test.recommend.batch_sizes: {self._workload.name} has no axis batch_size"
+            )
+        if refused := [s for s in sizes if not self._workload.takes("batch_size", s)]:
+            raise ValueError(
+                f"test.recommend.batch_sizes={refused}: {self._workload.name} does not take them"
+            )
         self._context.say("the default: eager fp32")
-        ready: Ready = self._ask(self._default, "prepare", plan.phase)
-        self._usual.size_mib = ready.size_mib
-        self._ask(self._default, "remember", SAMPLES, 0)
-        if self._judged:
-            self._ask(self._default, "judge")
+        self._usual.size_mib = self._prepare_default().size_mib
+        self._usual.p50_ms = median(self._ask(self._default, "sample", RUNGS[0][0]))
+        self._until = self._end - KEPT * plan.timeout_s
+        if not plan.exhaustive:
+            self._until = min(self._until, began + OVER * plan.budget_s)
         engines = {name: self._context.runtimes[name] for name in runtimes}
         schemes = {name: self._context.schemes[name] for name in precisions}
         images = "image_size" in self._workload.axes
@@ -97,9 +112,12 @@ class Session:
         study = Study(every, first, self._workload.seed, exhaustive=plan.exhaustive)
         for variant in study.candidates():
             spent = time.monotonic() - began
-            if not plan.exhaustive and spent > plan.budget_s:
+            most, what = plan.budget_s, "budget_s"
+            if plan.exhaustive:
+                most, what = self._until - began, "timeout_s"
+            if spent > most:
                 self.report.notes.append(
-                    f"the search ended at {plan.budget_s:g} s (test.recommend.budget_s), with "
+                    f"the search ended at {spent:.0f} s (test.recommend.{what}), with "
                     f"{len(every) - len(self._tried)} combinations not tried"
                 )
                 break
@@ -107,12 +125,24 @@ class Session:
                 study.tell(variant, self._score(self._usual))
                 continue
             self._context.say(f"{len(self._tried)}: {variant.label}")
-            tried = Tried(variant, usual_items=self._usual.usual_items)
+            tried = self._tried_of(variant)
             self._tried.append(tried)
             self._try(tried, study)
             self._context.keep(self.report, f"after {variant.label}", {})
             study.tell(variant, self._score(tried))
+        self._until = self._end
         self.report.metric("search_s", time.monotonic() - began, "s")
+
+    def _prepare_default(self) -> Ready:
+        """Load the default, and let it judge."""
+        ready: Ready = self._ask(self._default, "prepare", self._plan.phase)
+        if self._judged:
+            self._ask(self._default, "judge")
+        return ready
+
+    def _tried_of(self, variant: Variant) -> Tried:
+        by_sample = self._plan.objective == "throughput"
+        return Tried(variant, usual_items=self._items, by_sample=by_sample)
 
     def _try(self, tried: Tried, study: Study) -> None:
         """Try one; what it raises, or dies of, is why it lost."""
@@ -129,6 +159,10 @@ class Session:
             tried.lost = in_one_line(error)
         finally:
             remote.close()
+            if self._default.closed:  # the time limit was reached while it was asked
+                self._default = self._start(self._usual.variant)
+                self._open.append(self._default)
+                self._prepare_default()
 
     def _measure(self, tried: Tried, remote: Remote, study: Study) -> None:
         ready: Ready = self._ask(remote, "prepare", self._plan.phase)
@@ -136,25 +170,24 @@ class Session:
         self._fidelity(tried, remote, SAMPLES, 0)
         if self._judged:
             tried.drop = self._ask(self._default, "drop_of", self._ask(remote, "judged"))
-        if broken := self._bounds.broken(replace(tried, p50_ms=None)):
-            tried.lost = "; ".join(broken)
-        for rung, seconds in enumerate(RUNGS_S):
-            raced = race(self._default, remote, seconds, self._workload.seed + rung, self._until)
+        for rung, (seconds, least) in enumerate(RUNGS):
+            seed = self._workload.seed + rung
+            raced = race((self._default, remote), seconds, seed, self._until, least)
             tried.p50_ms, tried.relative = raced.second, 1 / raced.ratio.median
             tried.samples += len(raced.second_ms)
             self._usual.p50_ms = raced.first
-            if tried.lost:  # its place is known; more samples change nothing
-                return
+            if broken := self._bounds.broken(tried):
+                tried.lost = "; ".join(broken)
+                return  # its place is known; more samples change nothing
             if study.hopeless(tried.variant, rung, self._score(tried)):
                 tried.lost = f"stopped early, {raced.ratio.median:.3g} times the default's speed"
                 return
-        if broken := self._bounds.broken(tried):
-            tried.lost = "; ".join(broken)
 
     def _fidelity(self, tried: Tried, remote: Remote, count: int, seed: int) -> None:
-        found = self._ask(remote, "outputs", count, seed)
-        spread = self._ask(self._default, "against", found)
-        tried.sqnr_db = spread.sqnr_db_min
+        size = tried.variant.batch_size
+        self._ask(self._default, "remember", count, seed, size)
+        found = self._ask(remote, "outputs", count, seed, size)
+        tried.sqnr_db = self._ask(self._default, "against", found, seed, size).sqnr_db_min
 
     def _score(self, tried: Tried) -> float:
         return score(tried, self._plan.objective)
@@ -187,7 +220,8 @@ class Session:
                     and report.details["chosen"]["label"] != tried.variant.label
                 )
             ):
-                tried.lost = "slower than the chosen one"
+                what = "larger" if self._plan.objective == "memory" else "slower"
+                tried.lost = f"{what} than the chosen one"
         report.details["tried"] = [_told(t) for t in self._tried]
         report.tables.append(tried_table(self._tried, report.details.get("chosen", {})))
         title = f"{self._workload.name}, {self._plan.phase}: what was tried"
@@ -208,10 +242,10 @@ class Session:
             self._open += [usual, chosen]
             self._ask(usual, "prepare", plan.phase)
             ready: Ready = self._ask(chosen, "prepare", plan.phase)
-            raced = race(usual, chosen, plan.prove_s, self._workload.seed + 99, self._until)
-            self._ask(self._default, "remember", PROOF_SAMPLES, PROOF_SEED)
+            seed = self._workload.seed + 99
+            raced = race((usual, chosen), plan.prove_s, seed, self._until)
             self._fidelity(best, chosen, PROOF_SAMPLES, PROOF_SEED)
-            ratio, items = raced.ratio, best.items / self._usual.items
+            ratio, items = raced.ratio, best.share
             report.metric("speedup", items * ratio.median, "times")
             if ratio.interval is not None:
                 report.metric("speedup_ci_low", items * ratio.interval[0], "times")
@@ -227,10 +261,14 @@ class Session:
                     f"search had not seen: {'; '.join(broken)}"
                 )
         low = report.metrics.get("speedup_ci_low")
-        if plan.objective != "memory" and not (low is not None and low.value > SURE):
+        sure = low is not None and low.value > SURE
+        if plan.objective != "memory" and not sure and not self._bounds.broken(self._usual):
+            report.details["not_proved"] = best.variant.label if beaten else None
             best = self._usual
+            for name in ("p50_ms", "sqnr_db", "size_mib"):  # of what was not faster for sure
+                report.metrics.pop(name, None)
             report.notes.append("nothing beats the default within these bounds: eager fp32")
-        command = command_of(best.variant, self._workload, self._context.directory)
+        command = command_of(best.variant, self._context.command)
         report.details["chosen"] = {"label": best.variant.label, **_told(best)}
         report.details["command"] = command
         report.notes.append(f"recommended: {best.variant.label}; run it: {command}")
@@ -270,7 +308,7 @@ def _told(tried: Tried) -> dict[str, Any]:
         "label": variant.label, "runtime": variant.runtime, "precision": variant.precision,
         "threads": variant.threads, "channels_last": variant.channels_last,
         "batch_size": variant.batch_size, "p50_ms": tried.p50_ms,
-        "speedup": tried.relative and 1 / tried.relative, "sqnr_db": tried.sqnr_db,
+        "speedup": tried.time and 1 / tried.time, "sqnr_db": tried.sqnr_db,
         "size_mib": tried.size_mib, "drop": tried.drop, "lost": tried.lost,
         "samples": tried.samples,
     }  # fmt: skip

@@ -14,10 +14,11 @@ from modelbench.measurement.isolated import Ended
 from modelbench.results import Report, Skip, Table
 from modelbench.results.attempts import in_one_line
 from modelbench.runtimes.alternating import Raced, race
+from modelbench.runtimes.outputs import Arrays, held_against, integers
 from modelbench.runtimes.peak import Peak
 from modelbench.runtimes.program import ExportError
 from modelbench.runtimes.remote import Remote
-from modelbench.runtimes.side import Arrays, Side, held_against
+from modelbench.runtimes.side import Side
 from modelbench.runtimes.variant import Ready, Variant
 from modelbench.stages.runtimes.plot import draw_runtimes
 
@@ -119,9 +120,8 @@ class Session:
             self._add_ready(prefix, ready)
             self._fidelity(name, prefix, phase, remote)
             self._context.say(f"{name}: timing {phase}, interleaved with eager PyTorch")
-            raced = race(
-                self._eager, remote, self._limits.budget_s, self._workload.seed, self._until
-            )
+            pair = (self._eager, remote)
+            raced = race(pair, self._limits.budget_s, self._workload.seed, self._until)
             self._add_speed(prefix, raced)
             self._row(prefix, name, phase, ready, raced)
             if number == 0:
@@ -130,10 +130,9 @@ class Session:
 
     def _memory(self, name: str, remote: Remote, ready: Ready) -> None:
         """Measure what the exported program takes in a process that only loads and runs it."""
-        inputs = self._ask(remote, "inputs")
-        if inputs is None or len(ready.files) != 1:
-            return
-        self._peak(name, "of_file", ready.files[0], inputs)
+        file = str(self._context.scratch / f"{name}-inputs.pt")
+        if len(ready.files) == 1 and self._ask(remote, "write_inputs", file):
+            self._peak(name, "of_file", ready.files[0], file)
 
     def _peak(self, name: str, how: str, *args: Any) -> None:
         """Add a peak; what its process fails or dies of costs nothing else."""
@@ -165,8 +164,8 @@ class Session:
             self._pictures("eager", self._eager)
         found = self._ask(remote, "outputs", self._limits.samples)
         self._pictures(name, remote)
-        if not any(found):
-            self.report.notes.append(f"{prefix}: {phase} returns no floating tensor to compare")
+        if integers(found):
+            self._tokens(prefix, phase, found)
             return
         spread = held_against(self._wanted[phase], found)
         if math.isfinite(spread.sqnr_db):
@@ -188,6 +187,19 @@ class Session:
             f"{prefix}: its outputs are wrong: {spread.sqnr_db_min:.0f} dB from eager PyTorch's, "
             f"expected {least:g} or more{at}"
         )
+
+    def _tokens(self, prefix: str, phase: str, found: list[Arrays]) -> None:
+        """Tell how many tokens are the same: one that is not takes others with it."""
+        pairs = [
+            (one[key], other[key])
+            for one, other in zip(self._wanted[phase], found, strict=True) for key in one
+        ]  # fmt: skip
+        if any(a.shape != b.shape for a, b in pairs):
+            self.report.fail(f"{prefix}: what {phase} returns is shaped otherwise than in PyTorch")
+        elif pairs:
+            same = sum((a == b).sum() for a, b in pairs) / sum(a.size for a, _ in pairs)
+            told = f"{prefix}: {same:.1%} of what {phase} returns is as in eager PyTorch"
+            self.report.notes.append(told)
 
     def _pictures(self, name: str, remote: Remote) -> None:
         """Keep the pictures that a phase makes, to be looked at side by side."""
