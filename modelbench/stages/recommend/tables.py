@@ -12,9 +12,11 @@ from modelbench.stages.recommend.bounds import Tried
 
 def tried_table(tried: Sequence[Tried], chosen: Mapping[str, Any]) -> Table:
     """Show each with its figures and why it lost, fastest first."""
+    judged = any(each.drop for each in tried)
     columns = [
         ("tried", "text"), ("median", "ms"), ("times as fast", ""), ("fidelity", "dB"),
-        ("size", "MiB"), ("export", "s"), ("outcome", "text"),
+        *([("loses", "%")] if judged else []), ("outcome", "text"), ("size", "MiB"),
+        ("export", "s"),
     ]  # fmt: skip
     ranked = sorted(tried, key=lambda t: t.time if t.time is not None else math.inf)
     rows: list[list[str | float | None]] = []
@@ -23,6 +25,7 @@ def tried_table(tried: Sequence[Tried], chosen: Mapping[str, Any]) -> Table:
         outcome = "chosen" if each.variant.label == chosen.get("label") else each.lost or ""
         rows.append([
             each.variant.label, each.p50_ms, each.time and 1 / each.time, sqnr,
-            each.size_mib, each.export_s or None, outcome or "the default",
+            *([None if each.drop is None else 100 * each.drop] if judged else []),
+            outcome or "the default", each.size_mib, each.export_s or None,
         ])  # fmt: skip
     return Table("what was tried", columns, rows, first=20)
