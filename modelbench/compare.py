@@ -19,7 +19,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; return the exit status."""
-    from modelbench.execution.comparing.again import run_again
+    from modelbench.execution.comparing.again import check_unchanged, run_again
     from modelbench.execution.comparing.runs import find
     from modelbench.measurement.comparison.comparison import compare, paired
 
@@ -29,6 +29,9 @@ def run(args: argparse.Namespace) -> int:
             say(f"left out: {line}")
     one, two = (side.documents for side in sides)
     pairs, _ = paired(one, two, {}) if args.calibrate else ([], [])
+    if pairs:  # what is refused is refused before anything runs
+        compare(one, two, threshold=args.threshold, across=args.across_machines)
+        check_unchanged([pair.baseline for pair in pairs])
     calibration = {pair.job: run_again(pair.baseline, args.calibrate, say) for pair in pairs}
     found = compare(
         one, two, threshold=args.threshold, across=args.across_machines, calibration=calibration

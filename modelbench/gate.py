@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         caught, note = self_test(baseline, session, args.threshold, say)
         notes.append(note)
         status = status if caught or status == 1 else 3
-    show(found, (args.baseline, args.candidate), args, notes)
+    show(found, (args.baseline, args.candidate), args, notes, status)
     return status
 
 

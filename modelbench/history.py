@@ -43,11 +43,14 @@ def run(args: argparse.Namespace) -> int:
     found = past(metric, wanted, folders)
     better = meaning(metric, unit_of(metric)).better
     terminal().print(table(metric, found, better))
-    args.html.parent.mkdir(parents=True, exist_ok=True)
-    write_text(args.html, page(metric, found, better))
-    written = [str(args.html), *drawn({args.html.stem: chart(metric, found)}, args.html.parent)]
-    if args.otava:
-        written += map(str, as_otava(found, metric, better, args.otava))
+    try:
+        args.html.parent.mkdir(parents=True, exist_ok=True)
+        write_text(args.html, page(metric, found, better))
+        written = [str(args.html), *drawn({args.html.stem: chart(metric, found)}, args.html.parent)]
+        if args.otava:
+            written += map(str, as_otava(found, metric, better, args.otava))
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error}") from error
     say(f"Written: {', '.join(written)}")
     return 0
 

@@ -16,8 +16,10 @@ from modelbench.results.reading import (
     read_json,
     read_results,
     results_files,
+    started,
 )
 from modelbench.sinks.mlflow import MLflow
+from modelbench.sinks.mlflow_store import JOB
 
 
 @dataclass
@@ -38,6 +40,11 @@ class Upload:
         if not isinstance(sweep, dict) or not {"id", "status", "jobs"} <= sweep.keys():
             raise UnreadableError(f"{file}: no summary of a sweep of modelbench")
         tracker = MLflow(self.uri, self.experiment)
+        if sweep["status"] == "running":
+            query = f"tags.sweep_id = '{sweep['id']}' and tags.kind = 'sweep'"
+            if alive := tracker.running(query, file.parent):
+                self.parents[sweep["id"]] = alive
+                return
         run_id = tracker.open_sweep(sweep["id"], file.parent, {}, again=True)
         statuses = [row["status"] for row in sweep["jobs"]]
         counts = {status: statuses.count(status) for status in ("passed", "failed")}
@@ -54,11 +61,16 @@ class Upload:
         if tracker.has(found["id"], file.parent):
             self.there += 1
             return
+        if found["status"] == "running" and tracker.running(
+            f"tags.{JOB} = '{found['id']}'", file.parent
+        ):
+            raise UnreadableError(f"{file}: it is running, and records itself")
         names = ("name", "model", "test", "device", "precision", "axes", "seed", "config",
                  "command", "sweep_id", "number", "environment", "id")  # fmt: skip
         job = Job(
             **{name: found[name] for name in names},
             directory=file.parent,
+            started=started(found, file).isoformat(),
             parent_run_id=self.parents.get(found["sweep_id"]),
             earlier=(),
         )

@@ -26,7 +26,7 @@ from modelbench.measurement.comparison.meaning import meaning
 from modelbench.measurement.timing.record import ASSUMED
 from modelbench.results import Result
 from modelbench.results.commands import _split_for_windows, words_of
-from modelbench.results.reading import read_results, value_of
+from modelbench.results.reading import UnreadableError, read_results, value_of
 from modelbench.sinks.comparison.page import page
 from modelbench.sinks.comparison.text import markdown, plain
 
@@ -253,6 +253,50 @@ def test_jobs_that_differ_in_keys_of_the_model_are_matched_by_their_words() -> N
     ]  # fmt: skip
     assert not found.regressions
     assert len(found.unmatched) == 1
+    cut_short = compare([job(3), job(4)], [job(3)])  # one side alone does not tell what varies
+    assert [pair.job.rpartition(" ")[2] for pair in cut_short.pairs] == ["model.depth=3"]
+
+
+def test_a_candidate_that_did_not_start_is_a_regression() -> None:
+    """It knows neither its device nor what torch found of the machine, and that is no reason."""
+    one = document(processes(10), SURE, params=1)
+    broken = document() | {"status": "failed", "device": "auto", "reason": "no module mine"}
+    one["environment"]["cpu_capability"] = "AVX2"
+    del broken["environment"]["torch_threads"]
+    found = compare([one], [broken])
+    assert found.status == 1
+    other = document(processes(10), SURE) | {"axes": {"image_size": 16}}
+    assert len(compare([one, other], [broken, other]).pairs) == 2
+
+
+def test_a_rate_of_other_work_does_not_follow_from_the_latency() -> None:
+    """A smaller model is faster, and may use the machine less well for it."""
+    one, two = document(processes(10), SURE), document(processes(5), SURE)
+    for made, mfu in ((one, 0.5), (two, 0.4)):
+        made["stages"]["benchmark"]["metrics"]["benchmark/forward/mfu"] = {"value": mfu, "unit": ""}
+    found = compare([one], [two])
+    assert effect(found).verdict == "FASTER"
+    assert effect(found, "benchmark/forward/mfu").verdict == "CHANGED"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("axes", None), ("environment", None), ("config", []), ("command", None), ("started", "x"),
+     ("details", None), ("warnings", {})],
+)  # fmt: skip
+def test_what_was_edited_is_named(tmp_path: Path, key: str, value: Any) -> None:
+    """Whatever has another kind of value than jobs write."""
+    made = document(processes(10), SURE)
+    place = made["stages"]["benchmark"] if key in {"details", "warnings"} else made
+    place[key] = value
+    with pytest.raises(UnreadableError, match=f"{key}.*edited by hand"):
+        read_results(write(tmp_path / "job", made) / "results.json")
+
+
+def test_calibration_runs_nothing_else(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other code, or another machine, says nothing of the baseline's spread."""
+    assert run("base", "same", "--calibrate", "2") == 2
+    assert "would not run as it did" in " ".join(capsys.readouterr().err.split())
 
 
 def test_metrics_of_accelerators_and_of_nothing() -> None:

@@ -26,10 +26,11 @@ from modelbench.measurement.profiling.recording import OUTSIDE, read
 from modelbench.measurement.profiling.work import work_of
 from modelbench.stages.profile.causes import Suspect, causes_of
 from modelbench.stages.profile.compiled import explained
+from modelbench.stages.profile.plots import draw_icicle
 from modelbench.stages.profile.remedies import REMEDIES, Trial, try_remedy
 from modelbench.stages.profile.rows import Row, Sources, kinds_of, rows_of
 from modelbench.stages.profile.suspects import Scene, findings_of
-from modelbench.stages.profile.tree import tree_of
+from modelbench.stages.profile.tree import Branch, tree_of
 
 sys.path.insert(0, str(CONFIGS))
 import slow
@@ -88,6 +89,55 @@ def test_the_fast_path_of_transformers_is_what_is_timed() -> None:
     by_path = {row.path: row for row in rows}
     attention = 2 * (4 * 8 * 24 + 4 * 8 * 8 + 2 * 4 * 4 * 8)
     assert by_path["layers.0"].macs == attention + 2 * 4 * 2 * 8 * 16
+    assert by_path["layers.0"].leaf
+    assert sum(row.params for row in rows) == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.filterwarnings("ignore")  # of dynamo itself
+def test_parts_that_are_compiled_stay_whole() -> None:
+    """What is within is not watched: a clock there would break the graph."""
+    block = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    whole: Any = torch.compile(block, backend="eager", fullgraph=True)
+    model = nn.Sequential(whole, nn.Linear(8, 2))
+    times, rows = timed(model)
+    calls = calls_of(times)
+    assert calls["0"] == calls["1"] == 1
+    assert calls["0._orig_mod.0"] == 0
+    assert {row.path for row in rows if row.leaf} >= {"1"}
+
+
+def test_what_runs_in_few_passes_has_its_share() -> None:
+    """On average, so that all rows add up."""
+    times = LayerTimes(["", "rare"], ["Net", "Linear"], plain_ms=[10.0] * 4)
+    for share in (0.0, 0.0, 0.4):
+        times.own.append(np.array([1 - share, share]))
+        times.total.append(np.array([1.0, share]))
+        times.calls.append(np.array([1.0, float(share > 0)]))
+        times.outside.append(0.0)
+    modules = {"": nn.Module(), "rare": nn.Linear(2, 2)}
+    rows = rows_of(Sources(times, None, None, modules, None))
+    assert {row.path: round(row.share, 3) for row in rows if row.kind} == {
+        "": 0.867, "rare": 0.133
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")  # of the prototype
+def test_inputs_without_strides_are_taken_as_they_are() -> None:
+    """Nested and sparse ones."""
+    nested = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)])
+    sparse = torch.eye(3).to_sparse()
+    outer = nn.ModuleList([nn.Module()])
+    outer[0].forward = lambda *given: given[0]
+    found = capture(outer, lambda: outer[0](nested, sparse), {"0"})["0"]
+    assert found.tensors[0].is_nested
+    row = Row("0", "Module", 1, 1.0, None, None, 1.0, 1.0, 1.0, True, 0, None, None, None, None,
+              "", "", {})  # fmt: skip
+    assert not list(causes_of(Suspect(row, ("0",), 1.0, found)))
+
+
+def test_a_tree_without_time_has_no_picture(tmp_path: Path) -> None:
+    """Where a phase runs no module."""
+    assert draw_icicle(Branch("", "Net", ""), "nothing", tmp_path, "flame") == []
 
 
 def test_a_layer_called_twice_counts_twice_and_its_parameters_once() -> None:
@@ -498,8 +548,13 @@ def test_a_module_that_cannot_be_handed_over(tmp_path: Path) -> None:
             super().__init__()
             self.layer = nn.Linear(8, 2)
             self.made = (number for number in range(3))
+            self.kept: torch.Tensor | None = None
+            self.count: torch.Tensor
+            self.register_buffer("count", torch.zeros(()))
 
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            self.count += 1
+            self.kept = self.kept if self.kept is not None else rows * 2
             found: torch.Tensor = self.layer(rows)
             return found
 
@@ -509,6 +564,8 @@ def test_a_module_that_cannot_be_handed_over(tmp_path: Path) -> None:
     assert found.status == "passed"
     assert "layer" in set(found.profile["path"])
     assert "forward" not in model.layer.__dict__
+    assert model.kept is None  # what it keeps of its first call would be no good for training
+    assert model.count == 0
     trained = modelbench.profile(
         model, torch.rand(2, 8), folder=tmp_path / "two",
         overrides=[*quick, "test.profile.training=true"],

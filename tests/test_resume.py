@@ -131,6 +131,9 @@ def test_what_cannot_be_resumed(command: Command, tmp_path: Path) -> None:
     assert refused.status == 1
     assert "model.width was 5, and is 4" in refused.err
     assert (folder / "0" / "results.json").read_bytes() == before
+    document["status"] = "passed"  # what stands in its place is another job's all the same
+    (folder / "1" / "results.json").write_text(json.dumps(document), encoding="utf-8")
+    assert command("--multirun", f"resume={folder}", tracker="").status == 1
     cut = folder / "sweep.json"
     cut.write_text('{"id": ', encoding="utf-8")
     refused = command("--multirun", f"resume={folder}", tracker="")

@@ -54,6 +54,7 @@ def job(config: DictConfig) -> None:
         )  # fmt: skip
         if sweep.again is not None:
             before = earlier(directory)
+            _check_same(about, before)  # also of one that has passed: its place is another's now
             if not wanted(before, sweep.again):
                 return
             about = _going_on(about, before)
@@ -91,12 +92,16 @@ def job(config: DictConfig) -> None:
         sys.exit(1)  # in a sweep, the summary counts the failures
 
 
+def _check_same(about: Job, before: dict[str, Any] | None) -> None:
+    """Raise ConfigurationError where what a folder has is of another job."""
+    if before is not None and (differences := changed(before, about.config)):
+        raise ConfigurationError([f"resume: job {about.number}: {line}" for line in differences])
+
+
 def _going_on(about: Job, before: dict[str, Any] | None) -> Job:
-    """Return the job with what it has found; raises ConfigurationError where it is another one."""
+    """Return the job with what it has found."""
     if before is None:
         return about
-    if differences := changed(before, about.config):
-        raise ConfigurationError([f"resume: job {about.number}: {line}" for line in differences])
     return replace(about, id=before.get("id", about.id), earlier=finished(before))
 
 

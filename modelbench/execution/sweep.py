@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from modelbench.execution.rerun import command_line, own_folders
 from modelbench.execution.resuming import KEYS, earlier, hydras_own, lock_of, wanted
 from modelbench.results import JobStatus
-from modelbench.results.commands import words_of
+from modelbench.results.commands import joined, words_of
 from modelbench.results.json_file import write_json, write_text
 from modelbench.results.reading import SWEEP, read_json, results_files
 from modelbench.sinks.console import refuse, shortened, terminal
@@ -123,8 +123,8 @@ class Sweep(Callback):
         where = shortened(self._directory)
         if missing > 0:
             out.print(
-                f"\n{missing} of {self.expected} jobs left no results; --multirun resume={where} "
-                "runs them", soft_wrap=True, markup=False,
+                f"\n{missing} of {self.expected} jobs left no results; --multirun "
+                f"{joined([f'resume={where}'])} runs them", soft_wrap=True, markup=False,
             )  # fmt: skip
         out.print(f"\nThe sweep's files are in {where}", soft_wrap=True, markup=False)
         if (self._directory / REPORT).is_file():
@@ -144,7 +144,7 @@ class Sweep(Callback):
             log.exception("the summary could not be written")
             terminal(errors=True).print(
                 f"the sweep's summary could not be written ({error.strerror}); once there is room, "
-                f"--multirun resume={shortened(self._directory)} goes on",
+                f"--multirun {joined([f'resume={shortened(self._directory)}'])} goes on",
                 soft_wrap=True, markup=False,
             )  # fmt: skip
             return []

@@ -23,6 +23,9 @@ STAGE: Mapping[str, Any] = {
     "artifacts": [],
 }  # fmt: skip
 """Keys that a stage may lack."""
+KINDS = {"axes": dict, "environment": dict, "config": dict, "stages": dict, "command": str,
+         "model": str, "status": str}  # fmt: skip
+TOLD = {dict: "a mapping", str: "a text", list: "a list"}
 NEEDED = ("schema", "status", "model", "device", "precision", "axes", "stages")
 
 
@@ -57,13 +60,14 @@ def value_of(document: Mapping[str, Any], key: str) -> Any:
     node: Any = document["config"]
     for part in key.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
-    return node
+    return node["name"] if isinstance(node, Mapping) and "name" in node else node
 
 
 def started(document: Mapping[str, Any], file: Path) -> datetime:
     """Return when a job was started; of older results, when they were written."""
     if document.get("started"):
-        return datetime.fromisoformat(document["started"])
+        at = datetime.fromisoformat(document["started"])
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
     return datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
 
@@ -113,9 +117,15 @@ def _wrong(found: Any) -> Iterator[str]:
         return
     if schema != SCHEMA:
         yield f"schema={schema}: expected {SCHEMA}"
-    if not isinstance(found["stages"], Mapping):
-        yield "stages: expected a mapping from a stage to its results"
-        return
+    for key, kind in KINDS.items():
+        if not isinstance(found.get(key, LATER.get(key)), kind):
+            yield f"{key}: expected {TOLD[kind]} (edited by hand?)"
+            return
+    if "started" in found:
+        try:
+            datetime.fromisoformat(found["started"])
+        except (TypeError, ValueError):
+            yield f"started={found['started']}: expected a time (edited by hand?)"
     for name, stage in found["stages"].items():
         yield from _wrong_stage(name, stage)
 
@@ -125,6 +135,11 @@ def _wrong_stage(name: str, stage: Any) -> Iterator[str]:
     if not fine or not isinstance(stage.get("metrics"), Mapping):
         yield f"stages.{name}: expected a stage with its metrics (edited by hand?)"
         return
+    for key, usual in STAGE.items():
+        kind = type(usual) if isinstance(usual, dict | list) else None
+        if kind is not None and not isinstance(stage.get(key, usual), kind):
+            yield f"stages.{name}.{key}: expected {TOLD[kind]} (edited by hand?)"
+            return
     for metric, entry in stage["metrics"].items():
         value = entry.get("value") if isinstance(entry, Mapping) else None
         good = isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from rich.markup import escape
 
 import modelbench
 from modelbench.results import Job, JobStatus, Result, Summary
+from modelbench.results.commands import joined
 from modelbench.results.reading import FILE, digest
 from modelbench.sinks.console import terminal
 from modelbench.sinks.mlflow_model import finish_model, log_model
@@ -61,26 +63,27 @@ class MLflow:
             "test": job.test,
             "device": job.device,
             "precision": job.precision,
-            "torch_version": str(job.environment["versions"].get("torch")),
-            "git_dirty": str(job.environment["git_dirty"]),
+            "torch_version": str((job.environment.get("versions") or {}).get("torch")),
+            "git_dirty": str(job.environment.get("git_dirty")),
             JOB: job.id,
             "machine": str(job.environment.get("gpu") or job.environment.get("cpu") or ""),
         }
-        if job.environment["git_commit"]:
+        if job.environment.get("git_commit"):
             tags["mlflow.source.git.commit"] = job.environment["git_commit"]
         if job.sweep_id:
             tags["sweep_id"] = job.sweep_id
         if job.parent_run_id:
             tags["mlflow.parentRunId"] = job.parent_run_id
         short = {name: getattr(job, name) for name in ("model", "test", "device", "precision")}
-        short["runtime"] = job.config["runtime"]["name"]
+        short["runtime"] = (job.config.get("runtime") or {}).get("name", "eager")
         params = {**short, **job.axes, "seed": job.seed}
         params = {**dict(_flat("", job.config)), **params}
         if job.earlier is not None:
             self._try(lambda store: store.forget(job.id), needs_run=False)
-        tests = job.config["test"].values()
+        tests = (job.config.get("test") or {}).values()
         seconds = sum(float(stage.get("timeout_s", 0)) for stage in tests)
-        self._start(job.name, job.directory, tags, params, seconds)
+        at = datetime.fromisoformat(job.started)
+        self._start(job.name, job.directory, tags, params, (seconds, at))
         if (parent := job.parent_run_id) is not None:
             self._try(lambda store: store.prolong(parent, seconds + HOUR_S))
         if (run_id := self._run_id) is not None:
@@ -91,6 +94,11 @@ class MLflow:
         """Return whether the whole of a job is in the store, as it now is on disk."""
         self._directory, now = directory, digest(directory / FILE)
         return bool(self._try(lambda store: store.recorded(job_id, now), needs_run=False))
+
+    def running(self, query: str, directory: Path) -> str | None:
+        """Return the id of a run that fits and that a process is still recording."""
+        self._directory = directory
+        return self._try(lambda store: store.running(query), needs_run=False)
 
     def progress(self, stage: str, text: str) -> None:
         """Do nothing: progress is for people who wait."""
@@ -127,7 +135,7 @@ class MLflow:
             self._run_id = self._try(lambda store: store.reopened(name), needs_run=False)
             if self._run_id or self.broken:
                 return self._run_id
-        self._start(name, directory, tags, params, HOUR_S)
+        self._start(name, directory, tags, params, (HOUR_S, datetime.now(UTC)))
         return self._run_id
 
     def close_sweep(
@@ -149,10 +157,11 @@ class MLflow:
         directory: Path,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
-        seconds: float,
+        times: tuple[float, datetime],
     ) -> None:
-        """Start a run, which ends within `seconds`, or has been killed."""
+        """Start a run, which ends within so many seconds, or has been killed; and when it began."""
         self._directory = directory
+        seconds, at = times
         tags = {
             **tags,
             "status": "running",
@@ -168,7 +177,9 @@ class MLflow:
         def start(store: Store) -> None:
             from mlflow.entities import Param
 
-            run = store.client.create_run(store.experiment_id, tags=tags, run_name=name)
+            run = store.client.create_run(
+                store.experiment_id, int(at.timestamp() * 1e3), tags, run_name=name
+            )
             entries = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
             self._run_id = run.info.run_id
             for part in _parts(entries, BATCH[1]):
@@ -235,10 +246,11 @@ class MLflow:
             if isinstance(error, ModuleNotFoundError):
                 why += " (pip install mlflow, or leave it out with tracker=none)"
             where = escape(str(self._directory))
+            command = escape(joined(["python", "-m", "modelbench.upload", str(self._directory)]))
             terminal(errors=True).print(
                 f"\n[yellow]warning:[/] MLflow has not recorded this: {escape(why)}\n"
                 f"The results are in {where}; once it works again, upload them with\n"
-                f"  python -m modelbench.upload {where}",
+                f"  {command}",
                 soft_wrap=True,
             )
             return None

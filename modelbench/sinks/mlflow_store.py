@@ -70,6 +70,12 @@ class Store:
         query = f"tags.{JOB} = '{job_id}' and tags.{RECORDED} = '{content}'"
         return bool(self.client.search_runs([self.experiment_id], query, max_results=1))
 
+    def running(self, query: str) -> str | None:
+        """Return the id of a run that fits and is not over; what was killed is over by now."""
+        query += " and attributes.status = 'RUNNING'"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
     def prolong(self, run_id: str, seconds: float) -> None:
         """Let a run be taken for alive for so long."""
         self.client.set_tag(run_id, "until", owner(seconds)["until"])

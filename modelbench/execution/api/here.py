@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from modelbench.config import schema
 from modelbench.config.error import ConfigurationError
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ALONE = ("dynamic", "memory", "runtimes", "recommend")
 """Stages that need processes of their own, which this one's threads survive no fork into."""
+HELD = ("_parameters", "_buffers", "_modules")
+"""What a module has in dictionaries of its own."""
 READING = ("structure", "visualization", "benchmark", "profile")
 """Stages that leave the module as it is, in single precision and on its own device."""
 
@@ -133,12 +136,18 @@ def _stage(name: str, settings: Any, workload: Workload, context: Context) -> Re
 
 @contextmanager
 def _as_it_was(measured: nn.Module) -> Iterator[None]:
-    """Leave random numbers, threads, types and the module's mode as they were."""
+    """Leave random numbers, threads, types and the module as they were.
+
+    A module that cannot be copied runs itself: what it keeps, and what it writes into its buffers,
+    is put back.
+    """
     import random
 
     import numpy as np
 
-    modes = {part: part.training for part in measured.modules()}
+    own = [(part, type(part), dict(part.__dict__), [dict(part.__dict__[name]) for name in HELD])
+           for part in measured.modules()]  # fmt: skip
+    buffers = [(buffer, buffer.clone()) for buffer in measured.buffers() if not is_lazy(buffer)]
     switches = accelerator.tf32()
     python, numbers = random.getstate(), np.random.get_state()
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
@@ -153,5 +162,13 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         restore_inductor(compiling)
-        for part, mode in modes.items():
-            part.training = mode
+        for part, kind, attributes, held in own:
+            part.__class__ = kind  # a lazy one has become another when it was called
+            part.__dict__.clear()
+            part.__dict__.update(attributes)
+            for name, entries in zip(HELD, held, strict=True):
+                part.__dict__[name].clear()
+                part.__dict__[name].update(entries)
+        with torch.no_grad():
+            for buffer, values in buffers:
+                buffer.copy_(values)

@@ -14,6 +14,24 @@ from modelbench.config.quoting import quoted
 from modelbench.execution.comparing.runs import UsageError
 from modelbench.results.commands import words_of
 from modelbench.results.reading import FILE, read_results
+from modelbench.system.environment import host
+
+
+def check_unchanged(documents: Sequence[Mapping[str, Any]]) -> None:
+    """Raise UsageError where running them again would run other code, or elsewhere."""
+    now = host()
+    for document in documents:
+        was = document["environment"]
+        differ = [key for key in ("cpu", "git_commit", "versions") if now.get(key) != was.get(key)]
+        if now.get("git_dirty") or was.get("git_dirty"):
+            differ.append("uncommitted changes")
+        if not document["command"]:
+            differ.append("no command")
+        if differ:
+            raise UsageError(
+                f"--calibrate: {document['name']} would not run as it did ({', '.join(differ)}); "
+                "check out the baseline's commit, or use python -m modelbench.gate, which runs both"
+            )
 
 
 def run_again(

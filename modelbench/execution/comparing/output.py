@@ -71,15 +71,20 @@ def refuse(program: str, lines: Sequence[str], remedy: str = "") -> None:
 
 
 def show(
-    found: Comparison, labels: tuple[str, str], args: argparse.Namespace, notes: Sequence[str] = ()
-) -> None:
-    """Print it in the form that was asked for, and write the page."""
+    found: Comparison, labels: tuple[str, str], args: argparse.Namespace,
+    notes: Sequence[str] = (), status: int | None = None,
+) -> None:  # fmt: skip
+    """Print it in the form that was asked for, and write the page.
+
+    `status` is that of the command, where it is not the comparison's own.
+    """
     from modelbench.sinks.comparison.page import page
     from modelbench.sinks.comparison.text import markdown, plain, table
     from modelbench.sinks.console import terminal
 
     if args.json:
-        content = {**plain(found), "notes": list(notes)}
+        content = {**plain(found), "status": found.status if status is None else status}
+        content["notes"] = list(notes)
         sys.stdout.write(json.dumps(content, indent=1) + "\n")
     elif args.markdown:
         lines = "".join(f"\n{note}\n" for note in notes)
@@ -90,7 +95,7 @@ def show(
         for note in notes:
             out.print(note, markup=False, soft_wrap=True)
     try:
-        args.html.write_text(page(found, *labels), encoding="utf-8")
+        args.html.write_text(page(found, *labels), encoding="utf-8", errors="replace")
     except OSError as error:
         say(f"{args.html} could not be written: {error}")
     else:

@@ -104,7 +104,8 @@ def _of_file(file: Path, metric: str, wanted: Mapping[str, str]) -> Point | None
     axes = [f"{axis}={size}" for axis, size in document["axes"].items()]
     environment = document["environment"]
     machine = str(environment.get("gpu") or environment.get("cpu") or "")
-    about = [*(str(document[key]) for key in ALIKE), *axes, machine]
+    about = [*(str(document[key]) for key in ALIKE), *_runtime(value_of(document, "runtime")),
+             *axes, machine]  # fmt: skip
     at = started(document, file)
     commit = str(environment.get("git_commit") or "")
     return _point(metrics, metric, at, (commit, " ".join(about), str(file.parent)))
@@ -114,10 +115,16 @@ def _of_run(run: Any, metric: str) -> Point | None:
     tags, params = run.data.tags, run.data.params
     axes = [key.removeprefix("input/") for key in run.data.metrics if key.startswith("input/")]
     sizes = (f"{axis}={params.get(axis)}" for axis in axes)
-    about = [*(tags.get(key, "") for key in ALIKE), *sizes, tags.get("machine", "")]
+    about = [*(tags.get(key, "") for key in ALIKE), *_runtime(params.get("runtime")), *sizes,
+             tags.get("machine", "")]  # fmt: skip
     at = datetime.fromtimestamp(run.info.start_time / 1e3, UTC)
     told = tags.get("mlflow.source.git.commit", ""), " ".join(about), run.info.run_id
     return _point(run.data.metrics, metric, at, told)
+
+
+def _runtime(name: Any) -> list[str]:
+    """Return what sets runs in another runtime apart; older ones know of none."""
+    return [str(name)] if name not in {None, "eager"} else []
 
 
 def _point(

@@ -22,6 +22,8 @@ from modelbench.results.commands import words_of
 
 Document = Mapping[str, Any]
 MISSING = "(baseline only)"
+UNRESOLVED = "auto"
+"""The device of a job that ended before it had one."""
 THRESHOLD = 0.02
 """Relative difference that does not matter."""
 
@@ -165,28 +167,48 @@ def paired(
     """
     if len(baseline) == len(candidate) == 1:
         return [Pair("", baseline[0], candidate[0], calibration.get("", ()))], []
-    one, two = _keyed(baseline), _keyed(candidate)
+    known = [d["device"] for d in (*baseline, *candidate) if d["device"] != UNRESOLVED]
+    device = known[0] if known else UNRESOLVED
+    apart = _varying(baseline, device)
+    for key, words in _varying(candidate, device).items():  # a sweep may have been cut short
+        apart.setdefault(key, set()).update(words)
+    one, two = (_keyed(side, apart, device) for side in (baseline, candidate))
     pairs = [Pair(k, one[k], two[k], calibration.get(k, ())) for k in one if k in two]
     alone = [f"{key} {MISSING}" for key in one if key not in two]
     return pairs, [*alone, *(f"{key} (candidate only)" for key in two if key not in one)]
 
 
-def _keyed(documents: Sequence[Document]) -> dict[str, Document]:
-    """Return the documents by what tells the jobs of a sweep apart.
-
-    Jobs that are alike in model, precision, device and sizes differ in other words of their
-    command.
-    """
-    alike: dict[str, list[Document]] = {}
+def _alike(documents: Sequence[Document], device: str) -> dict[str, list[Document]]:
+    """Return jobs by model, precision, device and sizes; one that never began has no device."""
+    found: dict[str, list[Document]] = {}
     for document in documents:
         sizes = " ".join(f"{axis}={size}" for axis, size in document["axes"].items())
-        key = f"{document['model']} {document['precision']} {document['device']} {sizes}"
-        alike.setdefault(key, []).append(document)
-    found: dict[str, Document] = {}
-    for key, several in alike.items():
+        where = device if document["device"] == UNRESOLVED else document["device"]
+        key = f"{document['model']} {document['precision']} {where} {sizes}"
+        found.setdefault(key, []).append(document)
+    return found
+
+
+def _varying(documents: Sequence[Document], device: str = UNRESOLVED) -> dict[str, set[str]]:
+    """Return the keys of the words by which jobs differ that are alike otherwise."""
+    found = {}
+    for key, several in _alike(documents, device).items():
         words = [words_of(document["command"]) for document in several]
-        for document, own in zip(several, words, strict=True):
-            told = sorted(word for word in own if not all(word in each for each in words))
+        odd = {word for own in words for word in own if not all(word in each for each in words)}
+        found[key] = {word.partition("=")[0] for word in odd}
+    return found
+
+
+def _keyed(
+    documents: Sequence[Document], apart: Mapping[str, set[str]], device: str
+) -> dict[str, Document]:
+    """Return the documents by what tells the jobs of a sweep apart."""
+    found: dict[str, Document] = {}
+    for key, several in _alike(documents, device).items():
+        keys = apart.get(key, set())
+        for document in several:
+            words = words_of(document["command"])
+            told = sorted(word for word in words if word.partition("=")[0] in keys)
             name = " ".join([key, *told])
             number = 1 + sum(known.partition(" #")[0] == name for known in found)
             found[f"{name} #{number}" if number > 1 else name] = document
@@ -215,6 +237,6 @@ def _called(job: str, text: str) -> str:
 
 
 def _listed(documents: Sequence[Document]) -> str:
-    names = list(_keyed(documents))
+    names = list(_keyed(documents, _varying(documents), UNRESOLVED))
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more or "none"

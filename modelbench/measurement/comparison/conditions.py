@@ -8,11 +8,11 @@ from typing import Any
 
 from modelbench.results.differences import differing
 
-MACHINE = ("cpu", "cpu_cores", "cpu_threads", "cpu_capability", "memory_limit_gib", "cpu_quota",
-           "gpu", "gpu_memory_gib", "gpu_capability", "driver")  # fmt: skip
+HOST = ("cpu", "cpu_cores", "cpu_threads", "memory_limit_gib", "cpu_quota")
+MACHINE = (*HOST, "cpu_capability", "gpu", "gpu_memory_gib", "gpu_capability", "driver")
 SOFTWARE = ("hostname", "platform", "python", "modelbench", "git_commit", "cuda", "cudnn")
 THREADS = ("torch_threads", "torch_interop_threads")
-CHOSEN = ("device", "precision", "axes", "seed")
+CHOSEN = ("precision", "axes", "seed")
 RAM = 0.05
 """Relative difference of memory that is that of a kernel, and not of a machine."""
 EAGER = {"name": "eager", "engine": None}
@@ -39,11 +39,15 @@ class Differences:
 def differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> Differences:
     """Hold the conditions of two documents against each other."""
     one, two = (document.get("environment") or {} for document in (baseline, candidate))
-    machine = list(_differing(MACHINE, one, two))
+    # A job that ended before its stages knows less: neither its device nor what torch found.
+    ran = bool(baseline["stages"] and candidate["stages"])
+    machine = list(_differing(MACHINE if ran else HOST, one, two))
     ram = [float(each.get("ram_gib") or 0) for each in (one, two)]
     if abs(ram[0] - ram[1]) > RAM * max(ram):
         machine.append(f"ram_gib: {ram[0]:g} against {ram[1]:g}")
-    settings = [*_differing(CHOSEN, baseline, candidate), *_differing(THREADS, one, two)]
+    settings = list(_differing(CHOSEN, baseline, candidate))
+    if ran:
+        settings += [*_differing(("device",), baseline, candidate), *_differing(THREADS, one, two)]
     plain = [document.get("config") or {} for document in (baseline, candidate)]
     settings += _nested("runtime", *(each.get("runtime") or EAGER for each in plain))
     settings += _nested("data", *(each.get("data") or {} for each in plain))

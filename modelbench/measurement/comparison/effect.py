@@ -18,6 +18,8 @@ Verdict = Literal[
 ]  # fmt: skip
 SURE = 0.05
 """Chance of a verdict FASTER, SLOWER, BETTER or WORSE in a whole comparison of equals."""
+SAME_WORK = 0.01
+"""How far a rate may be from what the latency alone makes of it, in logarithms."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,9 @@ def _following(effect: Effect, found: dict[tuple[str, str], Effect]) -> Effect:
     leader = found.get((effect.job, of))
     if leader is None:
         return replace(effect, why="what it follows from is not in both")
+    times = effect.times
+    if times and abs(log(times * leader.candidate / leader.baseline)) > SAME_WORK:
+        return replace(effect, verdict="CHANGED", why="the work of a call differs as well")
     verdict = leader.verdict
     if effect.better == "neither" and verdict in {"FASTER", "SLOWER"}:
         verdict = "CHANGED"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,20 @@ def _untrained(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def compiles_itself(module: nn.Module) -> bool:
+    """Return whether the model's own code compiles this module."""
+    own = getattr(module, "_compiled_call_impl", None) is not None
+    return own or type(module).__name__ == "OptimizedModule"
+
+
+def _as_written(model: nn.Module) -> AbstractContextManager[Any]:
+    """Let parts that the model compiles itself run as written: nothing compiled can be counted."""
+    if not any(map(compiles_itself, model.modules())):
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 class Counter:
     """What has run so far since it was made."""
 
@@ -88,7 +102,10 @@ class Counter:
     def counting(self, model: nn.Module) -> Iterator[None]:
         """Count what runs within."""
         # The counter takes operations apart first, so the other mode sees what really ran.
-        with _untrained(model), unfused(), self._watch, self._flops, torch.no_grad():
+        with (
+            _as_written(model), _untrained(model), unfused(), self._watch, self._flops,
+            torch.no_grad(),
+        ):  # fmt: skip
             yield
 
     @property
@@ -154,7 +171,7 @@ def _stored(value: Any) -> int:
         return sum(map(_stored, value))
     if not isinstance(value, torch.Tensor):
         return 0
-    if value.is_contiguous():
+    if value.is_nested or value.layout is not torch.strided or value.is_contiguous():
         return value.numel() * value.element_size()
     shape = zip(value.shape, value.stride(), strict=True)
     return math.prod(size for size, stride in shape if stride) * value.element_size()

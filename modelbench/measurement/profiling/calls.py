@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -17,6 +17,8 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
+
+from modelbench.measurement.compute.flops import compiles_itself
 
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -80,6 +82,22 @@ def put(functions: Sequence[Placed]) -> list[Placed]:
     return before
 
 
+def unwatched(modules: Iterable[nn.Module]) -> set[nn.Module]:
+    """Return modules in whose forward nothing may be put.
+
+    What is within a part that is compiled would be traced with it; replicas of a DataParallel on
+    several devices would call the first one's.
+    """
+    found: set[nn.Module] = set()
+    for module in modules:
+        if compiles_itself(module):
+            whole = type(module).__name__ == "OptimizedModule"  # a module around, in plain Python
+            found.update(each for each in module.modules() if each is not module or not whole)
+        elif isinstance(module, nn.DataParallel) and len(module.device_ids) > 1:
+            found.update(module.module.modules())
+    return found
+
+
 class Calls:
     """Watches the modules of a model while it is entered; may be entered again.
 
@@ -99,10 +117,14 @@ class Calls:
         }
         inner = {i for script in self._scripts for i in script.modules() if i is not script}
         self._scripts = {m: i for m, i in self._scripts.items() if m not in inner}
+        left_out = unwatched(modules)
+        self._places = [
+            (number, module) for number, module in enumerate(modules)
+            if not isinstance(module, torch.jit.ScriptModule) and module not in left_out
+        ]  # fmt: skip
         self._watched: list[Placed] = [
             (module, self._watching(number, module.forward, self._events))
-            for number, module in enumerate(modules)
-            if not isinstance(module, torch.jit.ScriptModule)
+            for number, module in self._places
         ]
         self._before: list[Placed] = []
         self._hooks: list[Any] = []
@@ -133,7 +155,7 @@ class Calls:
         spare: list[tuple[int, Any]] = []
         doubled: list[Placed] = [
             (module, self._watching(number, module.forward, spare))
-            for number, (module, _) in enumerate(self._watched)
+            for number, module in self._places
         ]
         before = put(doubled)
         try:

@@ -81,8 +81,18 @@ def capture(
     return found
 
 
+def dense(tensor: Tensor) -> bool:
+    """Return whether a tensor has its numbers at strides."""
+    return not tensor.is_nested and tensor.layout is torch.strided
+
+
 def _alike(tensor: Tensor) -> Tensor:
-    """Return a copy with the same strides; one that lies on itself, such as an expanded, as is."""
+    """Return a copy with the same strides; one that lies on itself, such as an expanded, as is.
+
+    So are nested and sparse ones, which have no strides.
+    """
+    if not dense(tensor):
+        return tensor
     if any(stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
            if size > 1):  # fmt: skip
         return tensor

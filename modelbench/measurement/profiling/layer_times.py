@@ -24,6 +24,8 @@ NOTICED = 0.003
 LEAST_TRIES, MOST_TRIES = 20, 200
 SHORT_MS = 20.0
 """Milliseconds of a call to which what the caches hold makes a difference."""
+LONGEST = 3.0
+"""What the blocks that are asked for may take, in times of the budget."""
 EVENT_MS = 0.002
 """What events in an accelerator's stream resolve, and a little more."""
 
@@ -79,13 +81,6 @@ class LayerTimes:
         """What watching adds, relative to the plain call."""
         return median(self.overheads)
 
-    @property
-    def accounted(self) -> float:
-        """The share of the plain call that all rows add up to."""
-        return median(
-            float(own.sum()) + outside for own, outside in zip(self.own, self.outside, strict=True)
-        )
-
     def own_time(self, numbers: list[int]) -> Time:
         """Return the own time of some modules together."""
         return self._time([float(own[numbers].sum()) for own in self.own])
@@ -99,8 +94,9 @@ class LayerTimes:
         return self._time(self.outside)
 
     def called(self, number: int) -> float:
-        """Return how often a module was called."""
-        return median(float(calls[number]) for calls in self.calls)
+        """Return how often a module was called; where that varies, on average."""
+        counts = [float(calls[number]) for calls in self.calls]
+        return sum(counts) / len(counts)
 
     def varied(self) -> bool:
         """Return whether calls differed from pass to pass."""
@@ -108,6 +104,8 @@ class LayerTimes:
 
     def _time(self, shares: list[float]) -> Time:
         found, whole = Statistics.of(shares), self.median_ms
+        if self.varied():  # medians of what runs in some passes would not add up
+            return Time(sum(shares) / len(shares) * whole, None)
         ends = found.interval
         return Time(found.median * whole, ends and (ends[0] * whole, ends[1] * whole))
 
@@ -158,8 +156,9 @@ def _block(sample: Sample, calls: Calls) -> _Block:
     A short call is made once more before them, and where the functions are put and taken away:
     that leaves other data in the caches.
     """
-    first, before = _ms(sample), _ms(sample)
-    short = before < SHORT_MS
+    first = _ms(sample)
+    short = first < SHORT_MS
+    before = _ms(sample) if short else first
     passes = []
     with calls:
         if short:
@@ -170,7 +169,7 @@ def _block(sample: Sample, calls: Calls) -> _Block:
             passes.append((watched, calls.take()))
     if short:
         sample()
-    return (before if short else first), passes, _ms(sample)
+    return before, passes, _ms(sample)
 
 
 def time_plain(
@@ -193,7 +192,8 @@ def time_plain(
 def _blocks(sample: Sample, calls: Calls, rule: Rule) -> Iterator[_Block]:
     spent = 0.0
     for block in range(rule.max_blocks):
-        if block >= rule.min_blocks and spent >= rule.budget_s:
+        least = rule.min_blocks if spent < LONGEST * rule.budget_s else 1
+        if block >= least and spent >= rule.budget_s:
             return
         began = perf_counter()
         yield _block(sample, calls)
@@ -252,8 +252,11 @@ def _add(found: LayerTimes, spans: Spans, watched: float, plain: float, cost: Co
     taken: Floats = spans.taken * 1e3
     roots = float(taken[~inner].sum())
     found.own.append(by_module(own, spans.module, count) / plain)
-    outer: Floats = taken * spans.outermost()
-    found.total.append(by_module(outer, spans.module, count) / plain)
+    whole = own.copy()
+    for at in range(len(whole) - 1, -1, -1):  # what is within comes later
+        if spans.parent[at] >= 0:
+            whole[spans.parent[at]] += whole[at]
+    found.total.append(by_module(whole * spans.outermost(), spans.module, count) / plain)
     found.outside.append((watched - roots - cost.outside * int((~inner).sum())) / plain)
     found.calls.append(by_module(np.asarray(1.0 - spans.resumed), spans.module, count))
     found.overheads.append(watched / plain - 1)

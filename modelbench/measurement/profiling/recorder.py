@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from modelbench.measurement.profiling.calls import Placed, put
+from modelbench.measurement.profiling.calls import Placed, put, unwatched
 from modelbench.measurement.profiling.recording import Recording, read
 from modelbench.measurement.profiling.work import profiling
 from modelbench.system.accelerator import synchronize
@@ -92,8 +92,9 @@ def _silent() -> Iterator[None]:
 def _ranges(model: nn.Module, modules: dict[str, str]) -> Iterator[None]:
     """Put a range of its name around each module's forward; `modules` gets the names."""
     functions: list[Placed] = []
+    left_out = unwatched(model.modules())
     for path, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
+        if isinstance(module, torch.jit.ScriptModule) or module in left_out:
             continue
         name = f"{path or '(model)'}: {type(module).__name__}"
         modules[name] = path

@@ -14,6 +14,8 @@ OPERATOR, RANGE = "cpu_op", "user_annotation"
 ON_DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}
 OUTSIDE = "(outside operators)"
 """Python, and what torch does between operators."""
+NO_OPERATOR = "(kernels of no operator)"
+"""Such as those that a model launches itself, by Triton."""
 
 
 @dataclass(eq=False)
@@ -73,7 +75,8 @@ class Recording:
     def operators(self) -> dict[str, tuple[int, float]]:
         """Return by name how often each ran, and its own microseconds.
 
-        On the CPU the rest of the call is there as well, under OUTSIDE.
+        On the CPU the rest of the call is there as well, under OUTSIDE; on an accelerator the
+        other kernels, under NO_OPERATOR.
         """
         found: dict[str, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
         for each in self.of_call():
@@ -84,6 +87,8 @@ class Recording:
             top = [s for s in self.of_call() if s.category == OPERATOR and _outer(s)]
             ran = sum(s.taken for s in top if s.thread == self.whole.thread)
             found[OUTSIDE] = 0, max(0.0, self.whole.taken - ran)
+        elif (rest := self.kernels_us - sum(spent for _, spent in found.values())) > 0:
+            found[NO_OPERATOR] = 0, rest
         return dict(found)
 
     def by_module(self) -> dict[str, dict[str, float]]:

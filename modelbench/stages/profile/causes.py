@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modelbench.measurement.profiling.captured import Captured
+from modelbench.measurement.profiling.captured import Captured, dense
 from modelbench.stages.profile.rows import Row
 
 FAR = 0.3
@@ -21,7 +21,6 @@ SOME = 0.2
 FEW_ROWS = 8
 COPIES = {"aten::copy_", "aten::clone", "aten::contiguous", "aten::_to_copy", "aten::to",
           "aten::cat"}  # fmt: skip
-CONVERSIONS = {"aten::_to_copy", "aten::to"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,9 @@ def causes_of(suspect: Suspect) -> Iterator[Cause]:
         yield from _of_tensors(suspect.captured)
     copying = sum(suspect.operators.get(name, 0.0) for name in COPIES)
     if copying > SOME:
-        converts = any(name in suspect.operators for name in CONVERSIONS)
+        # To where it is already, `aten::to` does nothing; what converts copies.
+        copies = suspect.operators.get("aten::copy_", 0.0)
+        converts = "aten::_to_copy" in suspect.operators and copies > copying / 2
         what = "converting tensors to another type or device" if converts else "copying tensors"
         yield Cause(
             f"{copying:.0%} of its time goes into {what} "
@@ -77,8 +78,9 @@ def causes_of(suspect: Suspect) -> Iterator[Cause]:
 
 def _of_tensors(captured: Captured) -> Iterator[Cause]:
     """Yield what types, numbers and layouts of inputs and weights show."""
-    inputs = [t for t in captured.tensors if t.is_floating_point()]
-    weights = [p.detach() for p in captured.module.parameters() if p.is_floating_point()]
+    inputs = [t for t in captured.tensors if t.is_floating_point() and dense(t)]
+    weights = [p.detach() for p in captured.module.parameters()
+               if p.is_floating_point() and dense(p)]  # fmt: skip
     if any(t.dtype is torch.float64 for t in [*inputs, *weights]):
         yield Cause("it computes in float64, half as fast as float32 or slower", "float32")
     for kind, tensors in (("input", inputs), ("weights", weights)):
@@ -100,7 +102,9 @@ def _denormal(tensors: Sequence[Tensor]) -> float:
     """Return the greatest share of denormal numbers in any of some tensors."""
     shares = [0.0]
     for tensor in tensors:
-        if tensor.device.type == "cpu" and tensor.numel():
+        # In half precision most CPUs compute in single, in which these are none.
+        whole = tensor.dtype in {torch.float32, torch.float64}
+        if whole and tensor.device.type == "cpu" and tensor.numel():
             size = tensor.abs()
             tiny = (size > 0) & (size < torch.finfo(tensor.dtype).tiny)
             shares.append(float(tiny.sum()) / tensor.numel())
@@ -131,7 +135,7 @@ def _of_shapes(suspect: Suspect) -> Iterator[Cause]:
     if isinstance(module, nn.Conv2d) and captured.tensors and _planar(captured.tensors[0]):
         yield Cause(f"{far}, with its input laid out plane by plane", "channels_last")
     uneven = [size for size in _widths(module) if size > vector_width() and size % vector_width()]
-    if uneven:
+    if uneven and captured.tensors[:1] and captured.tensors[0].device.type == "cpu":
         yield Cause(
             f"{far}: {' and '.join(map(str, uneven))} is not a multiple of {vector_width()}, the "
             "width of this machine's vectors",

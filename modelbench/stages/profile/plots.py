@@ -120,8 +120,10 @@ def _boxes(boxes: list[Box], title: str, directory: Path, name: str) -> list[str
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import Patch
 
-    end = max(box.start + box.width for box in boxes)
     boxes = [box for box in sorted(boxes, key=lambda b: -b.width)[:MOST_BOXES] if box.width > 0]
+    if not boxes:
+        return []
+    end = max(box.start + box.width for box in boxes)
     depth = max(box.level for box in boxes) + 1
     figure, (panel,) = panels()
     figure.set_size_inches(11, 1.9 + 0.42 * depth)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelbench.measurement.profiling.layer_times import LayerTimes
-from modelbench.measurement.profiling.recording import OUTSIDE, Recording
+from modelbench.measurement.profiling.recording import NO_OPERATOR, OUTSIDE, Recording
 from modelbench.results import Report
-from modelbench.stages.profile.rows import Row
+from modelbench.stages.profile.rows import Row, accounted
 
 ADDS_UP = 0.05
 """How far the rows may be from adding up to the call."""
@@ -17,7 +17,8 @@ LAUNCHES = 0.8
 
 def judge(report: Report, phase: str, times: LayerTimes, rows: Sequence[Row]) -> None:
     """Warn where rows do not add up, and say what else a reader should know."""
-    if abs(times.accounted - 1) > ADDS_UP:
+    whole = accounted(rows)
+    if abs(whole - 1) > ADDS_UP:
         spread = max(times.plain_ms) / min(times.plain_ms) - 1
         where = (
             f"calls of the phase vary by {spread:.0%}; raise test.profile.budget_s"
@@ -25,12 +26,10 @@ def judge(report: Report, phase: str, times: LayerTimes, rows: Sequence[Row]) ->
             else f"with the layers' clock it takes {times.overhead:+.0%}, since its layers are "
             f"as short as what their clock takes; the largest rows still stand"
         )
-        report.warnings.append(
-            f"{phase}: its layers add up to {times.accounted:.1%} of its time: {where}"
-        )
+        report.warnings.append(f"{phase}: its layers add up to {whole:.1%} of its time: {where}")
     if times.varied():
         report.notes.append(
-            f"{phase}: modules were called differently often from call to call; shown are medians"
+            f"{phase}: modules were called differently often from call to call; shown are averages"
         )
     if times.replaced:
         few = ", ".join(times.replaced[:3])
@@ -38,7 +37,7 @@ def judge(report: Report, phase: str, times: LayerTimes, rows: Sequence[Row]) ->
             f"{phase}: {len(times.replaced)} modules came while it ran ({few}); their time "
             "stands with the module around"
         )
-    if len(rows) == 1 or not any(row.leaf and row.path for row in rows):
+    if not any(row.kind and row.path for row in rows):
         report.notes.append(
             f"{phase}: no layer within the model was called as a module, so all its time is "
             "the model's own; the operators say more"
@@ -68,7 +67,7 @@ def of_operators(report: Report, phase: str, times: LayerTimes, recording: Recor
 def of_kernels(report: Report, phase: str, times: LayerTimes, recording: Recording) -> None:
     """Add what the kernels of a compiled phase add up to."""
     ran = recording.operators()
-    outside = ran[OUTSIDE][1] if OUTSIDE in ran else 0.0
+    outside = sum(ran[name][1] for name in (OUTSIDE, NO_OPERATOR) if name in ran)
     accounted = 1 - outside / (sum(spent for _, spent in ran.values()) or 1.0)
     report.metric(f"{phase}/accounted", accounted, "share")
     report.metric(f"{phase}/overhead", recording.whole.taken / 1e3 / times.median_ms - 1, "share")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from torch import nn
 
 from modelbench.measurement.profiling.layer_times import LayerTimes, Time
 from modelbench.measurement.profiling.recording import Recording
-from modelbench.measurement.profiling.work import Work
+from modelbench.measurement.profiling.work import Work, around
 
 OUTSIDE_MODULES = "(outside modules)"
 MOSTLY = 3
@@ -79,6 +79,7 @@ def rows_of(found: Sources) -> list[Row]:
     times = found.times
     seen = [i for i in range(len(times.paths)) if times.called(i) > 0]
     known = frozenset(times.paths[i] for i in seen)
+    params, holding = _parameters(found.modules, known)
     work = found.work.within(known) if found.work else None
     operators = found.recording.by_module() if found.recording else {}
     waiting = found.recording.waiting() if found.recording else {}
@@ -89,10 +90,11 @@ def rows_of(found: Sources) -> list[Row]:
             short.append(number)
             continue
         path = times.paths[number]
-        own = _own(found.modules[path], path, work, time.ms, found.peak_macs_per_s)
+        own = _own(path, work, time.ms, found.peak_macs_per_s)
         rows.append(Row(
             path=path, kind=times.kinds[number], calls=times.called(number),
             **_timed(time, times.median_ms), total_ms=times.total_ms(number),
+            leaf=path not in holding, params=params[path],
             operators=_mostly(operators.get(path, {}), waiting.get(path, 0.0)), **own,
         ))  # fmt: skip
     if short:
@@ -105,14 +107,34 @@ def rows_of(found: Sources) -> list[Row]:
     return list(_cumulated(sorted(rows, key=lambda row: -row.own_ms)))
 
 
-def _own(
-    module: nn.Module, path: str, work: Work | None, ms: float, peak: float | None
-) -> dict[str, Any]:
+def _parameters(
+    modules: Mapping[str, nn.Module], known: frozenset[str]
+) -> tuple[dict[str, int], set[str]]:
+    """Return the parameters of those known, each once, and which of them hold others of them.
+
+    What a module calls in no way that is seen, as nn.TransformerEncoderLayer on its fast path, is
+    its own.
+    """
+    params, met = dict.fromkeys(known, 0), set[int]()
+    for path, module in modules.items():
+        place = around(path, known)
+        for parameter in module.parameters(recurse=False):
+            if place is not None and id(parameter) not in met:
+                met.add(id(parameter))
+                params[place] += parameter.numel()
+    outer = (around(path.rpartition(".")[0], known) for path in known if path)
+    return params, {path for path in outer if path is not None}
+
+
+def accounted(rows: Sequence[Row]) -> float:
+    """Return the share of the plain call that all rows add up to."""
+    return sum(row.share for row in rows)
+
+
+def _own(path: str, work: Work | None, ms: float, peak: float | None) -> dict[str, Any]:
     macs = work.macs[path] if work else None
     rate = macs / ms * 1e3 if macs and ms > 0 else None
     return {
-        "leaf": not any(True for _ in module.children()),
-        "params": sum(p.numel() for p in module.parameters(recurse=False)),
         "macs": macs,
         "gmacs_per_s": rate and rate / 1e9,
         "peak_share": rate / peak if rate and peak else None,

@@ -25,6 +25,7 @@ from modelbench.stages.profile.remarks import judge, of_kernels, of_operators
 from modelbench.stages.profile.rows import (
     Row,
     Sources,
+    accounted,
     between_layers,
     kinds_of,
     operators_of,
@@ -49,6 +50,8 @@ SHAPES = 15_000
 """Operations of a call above which shapes are left out of its trace, which doubles with them."""
 MOST_OPERATIONS = 60_000
 """Of a call, above which it is not recorded: the trace would have hundreds of megabytes."""
+OF_A_CALL = 6
+"""Operators of a module's call, roughly, where they are not counted."""
 MOST_ROWS = 1000
 """Of the layers in `results.json`; the CSV has all."""
 
@@ -187,9 +190,11 @@ class Session:
         self, phase: str, call: Phase, times: LayerTimes, work: Work | None
     ) -> Recording | None:
         """Record the phase's operators; None where they are too many, or where that fails."""
-        if work is not None and work.operations > MOST_OPERATIONS:
+        ran = OF_A_CALL * len(times.spans.module) if times.spans is not None else 0
+        operations = work.operations if work is not None else ran
+        if operations > MOST_OPERATIONS:
             self.report.notes.append(
-                f"{phase}: {work.operations:,} operators are too many for a trace and a table of "
+                f"{phase}: {operations:,} operators are too many for a trace and a table of "
                 "them; profile a shorter phase"
             )
             return None
@@ -204,7 +209,7 @@ class Session:
         with self._part(f"{phase}, operators"), torch.inference_mode():
             how = How(
                 phase, twice=times.median_ms < QUICK_S * 1e3, ranges=not self._converted.compiles,
-                shapes=work is None or work.operations <= SHAPES,
+                shapes=operations <= SHAPES,
             )  # fmt: skip
             file = self._context.directory / name
             found = record(self._model, call, self._context.device, file, how)
@@ -218,7 +223,7 @@ class Session:
         at_best = self._peaks()
         peak = at_best.macs_per_s if at_best else None
         rows = rows_of(Sources(times, found.work, found.recording, modules, peak))
-        report.metric(f"{phase}/accounted", times.accounted, "share")
+        report.metric(f"{phase}/accounted", accounted(rows), "share")
         report.metric(f"{phase}/overhead", times.overhead, "share")
         report.metric(f"{phase}/between_layers", between_layers(rows), "share")
         file = f"layers_time-{file_name(phase)}.csv"

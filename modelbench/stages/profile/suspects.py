@@ -15,7 +15,7 @@ from modelbench.measurement.compute.peaks import Peaks
 from modelbench.measurement.profiling.captured import Captured, capture
 from modelbench.measurement.profiling.recording import Recording
 from modelbench.stages.profile.causes import Suspect, causes_of
-from modelbench.stages.profile.remedies import Trial, try_compiling, try_remedy, untried
+from modelbench.stages.profile.remedies import PAIRS, Trial, try_compiling, try_remedy, untried
 from modelbench.stages.profile.rows import Row
 
 COMPILE = "compile"
@@ -93,16 +93,28 @@ def findings_of(
         suspect = _suspect(scene, group, captured.get(group[0].path))
         for cause in causes_of(suspect):
             key = (suspect.row.path, suspect.row.inputs, cause.remedy)
-            if key not in known and suspect.captured is not None and perf_counter() < until:
+            left = until - perf_counter() - _takes(suspect.row)
+            if key not in known and suspect.captured is not None and left > 0:
                 say(f"trying what makes {suspect.row.path or 'the model'} faster")
                 known[key] = try_remedy(cause.remedy, suspect.captured, scene.device)
             trial = known.get(key) or untried(cause.remedy)
             findings.append(Finding(suspect, cause.reason, trial))
-    if block in captured and perf_counter() < until and not any(key[2] == COMPILE for key in known):
+    taken = next((_takes(row) for row in scene.rows if row.path == block), 0.0)
+    left = until - perf_counter() - taken
+    if block in captured and left > 0 and not any(key[2] == COMPILE for key in known):
         found = _compiled(scene, block or "", captured[block or ""], say)
         known[block or "", "", COMPILE] = found.trial
         findings += [found] if found.trial.helps else []
     return findings
+
+
+def _takes(row: Row) -> float:
+    """Return the seconds that trying something on a layer takes at least.
+
+    Each call is made twice, since some remedies are set before it.
+    """
+    calls = 2 * (4 * PAIRS.min_blocks + 2)
+    return calls * row.total_ms / max(1.0, row.calls) / 1e3
 
 
 def _groups(rows: Sequence[Row]) -> list[list[Row]]:

@@ -180,7 +180,7 @@ class Session:
                 tried.lost = "; ".join(broken)
                 return  # its place is known; more samples change nothing
             if study.hopeless(tried.variant, rung, self._score(tried)):
-                tried.lost = f"stopped early, {raced.ratio.median:.3g} times the default's speed"
+                tried.lost = f"stopped early at {raced.ratio.median:.3g} times"
                 return
 
     def _fidelity(self, tried: Tried, remote: Remote, count: int, seed: int) -> None:
