@@ -47,6 +47,8 @@ KEPT = 0.2
 SAMPLES, PROOF_SAMPLES = 3, 8
 """Inputs whose outputs are compared in the search, and in the proof; others."""
 PROOF_SEED = 77_000
+FINALISTS = 3
+"""Candidates that are held against the default once more before the best is proved."""
 SURE = 1.0
 """The speedup that the whole interval of the proof has to be over."""
 
@@ -208,7 +210,7 @@ class Session:
                 f"{why}; relax test.recommend's bounds, or name further runtimes and precisions"
             )
         else:
-            best = min(within, key=self._score)
+            best = self._final(sorted(within, key=self._score)[:FINALISTS])
             with part(report, f"{best.variant.label}: its proof", self._workload):
                 self._prove(best)
         for tried in self._tried:
@@ -230,6 +232,34 @@ class Session:
             self._context.directory,
         )  # fmt: skip
         return report
+
+    def _final(self, best: Sequence[Tried]) -> Tried:
+        """Hold the best few against the default once more, in fresh processes; return the best.
+
+        Of many that were tried, the first is also the luckiest: a neighbour on the machine slows
+        some down, or the default beside one.
+        """
+        if len(best) == 1 or self._plan.objective == "memory":
+            return best[0]
+        for tried in best:
+            if tried is self._usual:
+                continue
+            self._context.say(f"once more: {tried.variant.label}")
+            remote = self._start(tried.variant)
+            self._open.append(remote)
+            try:
+                self._ask(remote, "prepare", self._plan.phase)
+                seconds, least = RUNGS[-1]
+                seed = self._workload.seed + len(RUNGS)
+                raced = race((self._default, remote), seconds, seed, self._until, least)
+                tried.p50_ms, tried.relative = raced.second, 1 / raced.ratio.median
+            except Exception as error:  # what runtimes raise, also those that ran before
+                log.info("%s", tried.variant.label, exc_info=True)
+                tried.lost = in_one_line(error)
+            finally:
+                remote.close()
+        kept = [t for t in best if t.lost is None and not self._bounds.broken(t)]
+        return min(kept, key=self._score) if kept else best[0]  # whose proof says why
 
     def _prove(self, best: Tried) -> None:
         """Hold the best against the default in fresh processes, on samples not seen before."""
