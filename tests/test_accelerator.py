@@ -194,7 +194,7 @@ def test_a_worker_is_started_afresh_where_a_fork_is_of_no_use(
     monkeypatch.setattr(PlayedWorker, "poisoned_anyway", always)
     monkeypatch.setattr(pool_module, "Worker", PlayedWorker)
     config: dict[str, Any] = {"model": {"limits": {}}}
-    job = type("Job", (), {"config": config, "axes": {}, "directory": tmp_path})
+    job = type("Job", (), {"config": config, "axes": {}, "directory": tmp_path, "command": ""})
     pool = WorkerPool(job)  # type: ignore[arg-type]
     ready, reason = pool.start(lambda _: None)
     assert PlayedWorker.made == [True, False]

@@ -270,7 +270,7 @@ def test_a_candidate_that_did_not_start_is_a_regression() -> None:
 
 
 def test_a_rate_of_other_work_does_not_follow_from_the_latency() -> None:
-    """A smaller model is faster, and may use the machine less well for it."""
+    """A smaller model is faster, and may reach less of the peak for it."""
     one, two = document(processes(10), SURE), document(processes(5), SURE)
     for made, mfu in ((one, 0.5), (two, 0.4)):
         made["stages"]["benchmark"]["metrics"]["benchmark/forward/mfu"] = {"value": mfu, "unit": ""}

@@ -540,6 +540,7 @@ def test_a_module_in_hand(tmp_path: Path) -> None:
         _ = others.profile
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_module_that_cannot_be_handed_over(tmp_path: Path) -> None:
     """It is profiled in this process, and left as it was."""
 
@@ -551,6 +552,7 @@ def test_a_module_that_cannot_be_handed_over(tmp_path: Path) -> None:
             self.kept: torch.Tensor | None = None
             self.count: torch.Tensor
             self.register_buffer("count", torch.zeros(()))
+            self.scripted: Any = torch.jit.script(nn.Linear(2, 2))
 
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
             self.count += 1

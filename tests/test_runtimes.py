@@ -33,6 +33,7 @@ from modelbench.runtimes.runtime import Runtime
 from modelbench.runtimes.variant import Variant
 from modelbench.stages.recommend.bounds import Bounds, Tried, pareto, score
 from modelbench.stages.recommend.command import command_of
+from modelbench.stages.recommend.session import Plan, Session
 from modelbench.stages.recommend.space import all_variants, first_variants
 from modelbench.stages.recommend.study import Study
 
@@ -230,6 +231,11 @@ def test_sizes_that_were_fixed_are_exported_again() -> None:
     assert len(attachment.built[""]) == 2
 
 
+def given_always(larger: list[Tensor] | None, _: Any) -> list[Tensor] | None:
+    """Return a batch of another size, whatever is asked for."""
+    return larger
+
+
 class Overclaims(OnnxRuntime):
     """Says that all sizes stay open, and fixes them in its file."""
 
@@ -239,13 +245,14 @@ class Overclaims(OnnxRuntime):
 
 
 def test_sizes_that_an_export_wrongly_leaves_open_are_exported_again() -> None:
-    """Once each, and what fails at its own sizes is the runtime's failure."""
-    model = Two().eval()
-    attachment = Attachment(model, Overclaims(), lambda _: None)
-    with torch.inference_mode():
-        for rows in (2, 5, 2, 5):
-            assert model(torch.rand(rows, 6)).shape == (rows, 2)
-    assert len(attachment.built[""]) == 2
+    """Once each, also where the first export was of twice the batch."""
+    for larger in (None, [torch.rand(4, 6)]):
+        model = Two().eval()
+        attachment = Attachment(model, Overclaims(), partial(given_always, larger))
+        with torch.inference_mode():
+            for rows in (2, 5, 2, 5):
+                assert model(torch.rand(rows, 6)).shape == (rows, 2)
+        assert len(attachment.built[""]) == 2
 
 
 # Processes
@@ -295,6 +302,12 @@ def test_outputs_that_are_not_finite_are_an_error() -> None:
     wrong = arrays(torch.tensor([1.0, -torch.inf, torch.nan]))
     with pytest.raises(ValueError, match="infinity or NaN where"):
         held_against([masked], [wrong])
+    with pytest.raises(ValueError, match="PyTorch's own outputs are not numbers"):
+        held_against([wrong], [wrong])
+    with pytest.raises(ValueError, match="numbers where PyTorch's have infinity"):
+        held_against([masked], [arrays(torch.tensor([1.0, 3.0, 2.0]))])
+    huge = arrays(torch.tensor([1.0, -65504.0, 2.0]))
+    assert held_against([masked], [huge]).sqnr_db_min == float("inf")
     first, second = arrays(torch.tensor([1, 2])), arrays(torch.tensor([1, 3]))
     assert integers([first])
     assert not integers([masked])
@@ -418,6 +431,33 @@ def test_the_command_is_the_job_s_own() -> None:
         "python -m modelbench model=mine --config-dir /own runtime=onnxruntime precision=int8 "
         "device.threads=1 batch_size=8 test=benchmark"
     )
+
+
+class Waiting:
+    """A process of which only it is asked whether it has ended."""
+
+    def __init__(self, closed: bool) -> None:
+        self.closed, self.until = closed, 0.0
+
+    def ask(self, name: str, *args: Any, until: float) -> str:
+        self.until = until
+        return name
+
+
+def test_a_default_that_was_ended_is_started_with_time_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The limit at which it was ended is that of the search, and not of the stage."""
+    session = object.__new__(Session)
+    fresh: Any = Waiting(closed=False)
+    monkeypatch.setattr(Session, "_start", lambda *_: fresh)
+    vars(session).update(
+        _default=Waiting(closed=True), _until=1.0, _end=9.0, _open=[], _judged=False,
+        _usual=Tried(Variant()), _plan=Plan("forward", "latency", 1, 1, 1, False, None),
+    )  # fmt: skip
+    session._restart_default()
+    assert vars(session)["_default"] is fresh
+    assert (fresh.until, session._until) == (9.0, 1.0)
 
 
 @pytest.mark.slow

@@ -59,12 +59,14 @@ def check_columns(folder: str, columns: dict[str, str], otherwise: str = "") -> 
         )
 
 
+@lru_cache(maxsize=4)
 def class_names(folder: str, label: str) -> list[str]:
     """Return the names of a column of labels, in their order; none where they are numbers alone."""
     parts = saved_dataset(folder)
     column = parts["test"].features[label]
-    if getattr(column, "dtype", None) == "string":
-        return sorted({each for part in parts.values() for each in part[label]})
+    if getattr(column, "dtype", None) in {"string", "large_string"}:
+        told = {each for part in parts.values() for each in part[label] if each is not None}
+        return sorted(told)
     return list(getattr(column, "names", []))
 
 

@@ -169,7 +169,18 @@ class Attachment:
                 built = self._runtime.build(program, program.inputs, file, fitting)
             served = _Served(program, built, list(_shapes(program.inputs)))
         start = perf_counter()
-        built.engine.run(program.inputs)
+        try:
+            built.engine.run(program.inputs)
+        except Exception:  # an export may call open what it has fixed somewhere within
+            if _shapes(program.inputs) == tuple(served.sizes):
+                raise
+            log.info("%s fails at %s", path, _shapes(program.inputs), exc_info=True)
+            with self.alone():
+                file = self._file(key, program.inputs)
+                built = self._runtime.build(program, program.inputs, file, fitting)
+            served = _Served(program, built, list(_shapes(program.inputs)))
+            start = perf_counter()
+            built.engine.run(program.inputs)
         built = served.built = replace(built, first_ms=(perf_counter() - start) * 1e3)
         self.built.setdefault(path, []).append(built)
         self._served.setdefault(key, []).append(served)

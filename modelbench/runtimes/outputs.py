@@ -13,6 +13,8 @@ from modelbench.measurement.numerics.fidelity import Spread, fidelity
 
 Arrays = dict[str, Any]
 """Outputs by name, as numpy's: torch's would start threads on the other side."""
+HUGE = 1e4
+"""What masks as infinity does: half precision has little more."""
 
 
 def arrays(returned: Any) -> Arrays:
@@ -33,8 +35,12 @@ def held_against(wanted: Sequence[Arrays], found: Sequence[Arrays]) -> Spread:
             raise ValueError(f"its outputs are {_shapes(other)}, those of PyTorch {_shapes(one)}")
         if not one:
             raise ValueError("it returns no tensor that could be compared")
+        if any(np.isnan(a).any() for a, _ in _both(one, other)):
+            raise ValueError("PyTorch's own outputs are not numbers (NaN): nothing can be compared")
         if any((np.isfinite(a) & ~np.isfinite(b)).any() for a, b in _both(one, other)):
             raise ValueError("its outputs have infinity or NaN where PyTorch's have none")
+        if any(_unmasked(a, b).any() for a, b in _both(one, other)):
+            raise ValueError("its outputs have numbers where PyTorch's have infinity")
     return Spread.of([
         fidelity(*zip(*(_finite(a, b) for a, b in _both(one, other)), strict=True))
         for one, other in pairs
@@ -48,6 +54,12 @@ def integers(outputs: Sequence[Arrays]) -> bool:
 
 def _both(one: Arrays, other: Arrays) -> list[tuple[Any, Any]]:
     return list(zip(one.values(), other.values(), strict=True))
+
+
+def _unmasked(wanted: Any, found: Any) -> Any:
+    """Return where PyTorch masks with infinity, and the other neither so nor by a huge number."""
+    masked = np.isinf(wanted)
+    return masked & ~((np.sign(wanted) == np.sign(found)) & (np.abs(found) > HUGE))
 
 
 def _finite(wanted: Any, found: Any) -> tuple[Any, Any]:

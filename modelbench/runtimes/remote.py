@@ -41,6 +41,8 @@ class Remote:
         Raises what it raises, Ended where the process dies, and TimeoutError at `until`, by
         `time.monotonic`.
         """
+        if self.closed:
+            raise TimeoutError("the time limit was reached")
         try:
             self._ours.send((name, args))
             left = None if until is None else max(0.0, until - time.monotonic())

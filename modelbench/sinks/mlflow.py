@@ -82,7 +82,8 @@ class MLflow:
             self._try(lambda store: store.forget(job.id), needs_run=False)
         tests = (job.config.get("test") or {}).values()
         seconds = sum(float(stage.get("timeout_s", 0)) for stage in tests)
-        at = datetime.fromisoformat(job.started)
+        # What is uploaded, or gone on with, began when it says so.
+        at = datetime.now(UTC) if job.earlier is None else datetime.fromisoformat(job.started)
         self._start(job.name, job.directory, tags, params, (seconds, at))
         if (parent := job.parent_run_id) is not None:
             self._try(lambda store: store.prolong(parent, seconds + HOUR_S))

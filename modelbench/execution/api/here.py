@@ -6,7 +6,7 @@ import copy
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -134,6 +134,12 @@ def _stage(name: str, settings: Any, workload: Workload, context: Context) -> Re
         return Result(name, "failed", perf_counter() - start, failures.of_error(error, ""))
 
 
+def _plain(part: nn.Module) -> bool:
+    """Return whether what a module holds can be put back: a lazy one becomes what it is."""
+    tensors = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+    return not isinstance(part, torch.jit.ScriptModule) and not any(map(is_lazy, tensors))
+
+
 @contextmanager
 def _as_it_was(measured: nn.Module) -> Iterator[None]:
     """Leave random numbers, threads, types and the module as they were.
@@ -145,8 +151,9 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
 
     import numpy as np
 
-    own = [(part, type(part), dict(part.__dict__), [dict(part.__dict__[name]) for name in HELD])
-           for part in measured.modules()]  # fmt: skip
+    modes = {part: part.training for part in measured.modules()}
+    own = [(part, dict(part.__dict__), [dict(part.__dict__[name]) for name in HELD])
+           for part in measured.modules() if _plain(part)]  # fmt: skip
     buffers = [(buffer, buffer.clone()) for buffer in measured.buffers() if not is_lazy(buffer)]
     switches = accelerator.tf32()
     python, numbers = random.getstate(), np.random.get_state()
@@ -162,8 +169,9 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
         restore_inductor(compiling)
-        for part, kind, attributes, held in own:
-            part.__class__ = kind  # a lazy one has become another when it was called
+        for part, mode in modes.items():
+            part.training = mode
+        for part, attributes, held in own:
             part.__dict__.clear()
             part.__dict__.update(attributes)
             for name, entries in zip(HELD, held, strict=True):
@@ -171,4 +179,6 @@ def _as_it_was(measured: nn.Module) -> Iterator[None]:
                 part.__dict__[name].update(entries)
         with torch.no_grad():
             for buffer, values in buffers:
-                buffer.copy_(values)
+                if not torch.equal(buffer, values):
+                    with suppress(RuntimeError):  # one that lies on itself
+                        buffer.copy_(values)

@@ -207,9 +207,13 @@ def _following(effect: Effect, found: dict[tuple[str, str], Effect]) -> Effect:
     leader = found.get((effect.job, of))
     if leader is None:
         return replace(effect, why="what it follows from is not in both")
-    times = effect.times
+    times = effect.times if short.partition("[")[0] == "items_per_s" or short == "mfu" else None
     if times and abs(log(times * leader.candidate / leader.baseline)) > SAME_WORK:
-        return replace(effect, verdict="CHANGED", why="the work of a call differs as well")
+        return replace(
+            effect,
+            verdict="CHANGED",
+            why=f"more differs than {of}: the work of a call, or the peak",
+        )
     verdict = leader.verdict
     if effect.better == "neither" and verdict in {"FASTER", "SLOWER"}:
         verdict = "CHANGED"

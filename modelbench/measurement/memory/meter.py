@@ -18,6 +18,8 @@ from modelbench.system.cgroup import available_memory
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, LARGE = -1, -3, 128 * 1024
 """Of mallopt(3), and their initial value: blocks from this size on are the system's own, and so
 much that is free at the end of the heap goes back."""
+WORD, IS_MMAPPED = ctypes.sizeof(ctypes.c_size_t), 2
+"""glibc's word before a block has its size, and this flag where it is the system's own."""
 CLEAR = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
@@ -53,15 +55,33 @@ def give_back() -> bool:
     """Let glibc give freed blocks back at once, as it does in a fresh process; tell if it will.
 
     By itself it keeps ever larger ones as it sees them freed, and holds up to a fifth more, which
-    varies from run to run.
+    varies from run to run. For a process that is there to be measured.
     """
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None)
     try:
-        return all(library.mallopt(which, LARGE) for which in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD))
+        told = [library.mallopt(which, LARGE) for which in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD)]
     except AttributeError:  # another C library, such as musl
         return False
+    trim()
+    _use_up(library)
+    return all(told)
+
+
+def _use_up(library: ctypes.CDLL) -> None:
+    """Take the large blocks that the heap has free, for good, so that no other is put there.
+
+    There they would stay when they are freed. None of them is written to, so they hold nothing.
+    """
+    library.malloc.restype, library.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    library.free.argtypes = [ctypes.c_void_p]
+    size = 2**30
+    while size >= LARGE:
+        block = library.malloc(size)
+        if block is None or ctypes.c_size_t.from_address(block - WORD).value & IS_MMAPPED:
+            library.free(block)  # of the heap there is none of this size
+            size //= 2
 
 
 def trim() -> None:

@@ -100,7 +100,9 @@ def rows_of(found: Sources) -> list[Row]:
     if short:
         least = f"under {times.resolution_ms * 1e3:.2g} µs"
         name = f"({len(short)} modules {least} each)"
-        rows.append(_beside(name, times.own_time(short), times.median_ms, len(short)))
+        beside = _beside(name, times.own_time(short), times.median_ms, len(short))
+        held = sum(params[times.paths[number]] for number in short)
+        rows.append(replace(beside, params=held))
     outside = times.outside_time()
     if abs(outside.ms) >= times.resolution_ms:
         rows.append(_beside(OUTSIDE_MODULES, outside, times.median_ms, 1))
