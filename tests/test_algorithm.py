@@ -122,6 +122,7 @@ def test_a_loss_that_nobody_named_fails_no_model_for_falling_slowly(command: Com
     assert any("name a loss in the model's YAML to check more" in w for w in stage["warnings"])
 
 
+@pytest.mark.slow
 def test_states_of_a_recurrent_network_are_no_leak(command: Command) -> None:
     """Though the first of their dimensions is the layers."""
     stage = stage_of(command, planted("States"), "model.loss=null")

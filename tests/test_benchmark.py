@@ -81,6 +81,7 @@ def test_some_phases_and_so_many_samples(command: Command) -> None:
     assert "max_samples=7: expected null, or min_samples (9) or more" in done.out + done.err
 
 
+@pytest.mark.slow
 def test_a_phase_that_fails_costs_that_phase(command: Command) -> None:
     """Each is named with its reason, and all other figures stand."""
     targets = {
@@ -127,6 +128,7 @@ def test_a_plot_and_a_peak_that_fail_cost_no_figure(
     assert {"forward/p50_ms", "forward/macs_g", "forward/moved_mb"} <= set(report.metrics)
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_model_does_not_take_ends_the_growth(command: Command) -> None:
     """With its reason, and with the rates of the smaller ones."""
     target = "model.build._target_=failing.Few"

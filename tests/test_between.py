@@ -396,6 +396,7 @@ def test_a_job_that_is_stopped_records_what_it_had() -> None:
     assert [result.stage for result in results] == ["benchmark", "structure"]
 
 
+@pytest.mark.slow
 def test_several_processes_of_a_real_job(command: Command) -> None:
     """Each with its samples, its time and its control; other stages run in between."""
     words = ["test=[benchmark,structure,visualization]", "test.benchmark.processes=3"]

@@ -34,6 +34,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
 
 
+@pytest.mark.slow
 def test_a_folder_of_transformers(folder: Path, command: Command) -> None:
     """Architecture and weights are the checkpoint's, and it is measured."""
     loaded = workload("model=gpt2", PRETRAINED, f"model.checkpoint={folder}").build()

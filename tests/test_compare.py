@@ -143,6 +143,7 @@ def test_what_metrics_mean(name: str, unit: str, values: tuple[float, float], ve
     assert effect(compare(*sides), name).verdict == verdict
 
 
+@pytest.mark.slow
 def test_every_metric_of_a_real_job_has_a_meaning(command: Callable[..., Any]) -> None:
     """Of its own, or by its unit: milliseconds are never taken to be exact."""
     done = command("model=toy", "test=all")

@@ -259,6 +259,7 @@ def test_quantization_by_accuracy(command: Command, tmp_path: Path) -> None:
     assert "samples" in done.out and "(test.quantization.max_drop)" in done.out
 
 
+@pytest.mark.slow
 def test_training_on_pictures(command: Command, tmp_path: Path) -> None:
     """Three colours are soon told apart; the accuracy is of what was kept from training."""
     folder = pictures(tmp_path / "pictures", {"a": 40, "b": 40, "c": 40})
@@ -317,6 +318,7 @@ def test_classes_of_a_checkpoint(command: Command, tmp_path: Path) -> None:
     assert command(*words, "test=structure", "image_size=32", "data.classes=null").status == 0
 
 
+@pytest.mark.slow
 def test_perplexity_of_a_checkpoint(command: Command, tmp_path: Path) -> None:
     """By its own tokenizer, and of each scheme."""
     folder = save("gpt2", tmp_path)

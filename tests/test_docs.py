@@ -44,7 +44,8 @@ def test_the_walk_sees_the_pages() -> None:
 
 
 LONG = ("model=stable_diffusion", "--multirun", "model=class_", "image_size=64", "precision=bf16",
-        "test=recommend", "test=runtimes", "runtime=onnxruntime")  # fmt: skip
+        "test=recommend", "test=runtimes", "runtime=onnxruntime", "test=profile", "model.width=64",
+        "int8_rows")  # fmt: skip
 """Words of commands that take more than half a minute."""
 
 

@@ -65,6 +65,8 @@ KINDS: dict[str, tuple[dict[str, int], list[str], list[str], str]] = {
 
 
 ALIKE = {
+    "clip",
+    "llama",
     "roberta",
     "resnet",
     "siglip",
@@ -73,7 +75,8 @@ ALIKE = {
     "gpt2",
     "stable_diffusion",
 }
-"""Kinds that take the same way through our code as another one, or as the model of that name."""
+"""Kinds that take the same way through our code as another one, or as the model of that name; of
+texts with images, and of causal language models, both take long."""
 
 
 @pytest.mark.parametrize(

@@ -293,6 +293,7 @@ def test_tensors_at_other_sizes(tmp_path: Path) -> None:
     assert Live.name_of(Net()) == "Net"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_page_on_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """Each of its blocks, one after the other."""

@@ -540,6 +540,7 @@ def test_a_module_in_hand(tmp_path: Path) -> None:
         _ = others.profile
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_module_that_cannot_be_handed_over(tmp_path: Path) -> None:
     """It is profiled in this process, and left as it was."""
