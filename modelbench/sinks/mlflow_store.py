@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,6 +100,24 @@ class Store:
         return run_id
 
 
+def _make_whole(uri: str) -> None:
+    """Make a fresh file of SQLite beside its place, and put it there when all its tables are there.
+
+    Killed in between, MLflow would stumble over the tables that it had made, for ever. Windows
+    moves no file that is open, and has to do without.
+    """
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or file.exists() or sys.platform == "win32":
+        return
+    from mlflow import MlflowClient
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{part}").search_experiments(max_results=1)
+    part.replace(file)
+
+
 def owner(seconds: float) -> dict[str, str]:
     """Return the tags by which a later process tells that this one is gone, should it be killed.
 
@@ -138,6 +157,7 @@ def _open(uri: str, experiment: str) -> Store:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with _alone(uri):
+        _make_whole(uri)
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         identity = found.experiment_id if found else _create(client, uri, experiment)
