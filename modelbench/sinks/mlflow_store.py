@@ -107,7 +107,8 @@ def _make_whole(uri: str) -> None:
     moves no file that is open, and has to do without.
     """
     file = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or file.exists() or sys.platform == "win32":
+    plain = uri.startswith("sqlite:///") and not any(odd in uri for odd in (":memory:", "?"))
+    if not plain or file.exists() or sys.platform == "win32":
         return
     from mlflow import MlflowClient
 
